@@ -38,6 +38,7 @@ typedef struct {
     unsigned              state;
     unsigned              need;
     unsigned              got;
+    unsigned              framed:1;
 } tee_billing_t;
 
 
@@ -70,8 +71,12 @@ TEE_MUST_CHECK tee_rc_t tee_billing_read(tee_billing_t *b, tee_str_t *in,
 TEE_MUST_CHECK tee_rc_t tee_billing_end(const tee_billing_t *b);
 
 /*
- * The value of a text member of the frame's JSON, for a log variable;
- * TEE_OK, TEE_DONE (not there), TEE_MALFORMED (also: not printable ASCII).
+ * The value of a text member of the frame's JSON, for a log variable.
+ *
+ * value  from the allocator; the caller frees value->data, NULL if empty
+ *
+ * TEE_OK, TEE_DONE (not there), TEE_MALFORMED (also: not printable ASCII),
+ * TEE_NOMEM
  */
 
 TEE_MUST_CHECK tee_rc_t tee_billing_member(tee_str_t json, const char *name,

@@ -1,0 +1,313 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <string.h>
+
+#include <tee_write.h>
+
+
+#define TEE_WRITE_FIRST  256
+
+
+static uint8_t *tee_write_room(tee_write_t *w, size_t len);
+
+
+static const char  tee_write_digits[] = "0123456789abcdef";
+
+
+void
+tee_write_fixed(tee_write_t *w, uint8_t *buf, size_t room)
+{
+    w->data = buf;
+    w->len = 0;
+    w->room = room;
+    w->alloc = NULL;
+    w->rc = TEE_OK;
+}
+
+
+void
+tee_write_grow(tee_write_t *w, const tee_alloc_t *alloc)
+{
+    tee_write_fixed(w, NULL, 0);
+
+    w->alloc = alloc;
+}
+
+
+void
+tee_write_free(tee_write_t *w)
+{
+    if (w->alloc && w->data) {
+        w->alloc->free(w->alloc->ctx, w->data);
+    }
+
+    tee_write_grow(w, w->alloc);
+}
+
+
+tee_rc_t
+tee_write_rc(const tee_write_t *w)
+{
+    return w->rc;
+}
+
+
+/* The place of the next "len" bytes, counted as written, or NULL. */
+
+static uint8_t *
+tee_write_room(tee_write_t *w, size_t len)
+{
+    size_t    room;
+    uint8_t  *p;
+
+    if (w->rc != TEE_OK) {
+        return NULL;
+    }
+
+    if (len <= w->room - w->len) {
+        p = w->data + w->len;
+        w->len += len;
+        return p;
+    }
+
+    if (w->alloc == NULL) {
+        w->rc = TEE_LIMIT;
+        return NULL;
+    }
+
+    if (len > SIZE_MAX / 2 || w->room > SIZE_MAX / 4) {
+        w->rc = TEE_NOMEM;
+        return NULL;
+    }
+
+    room = w->room ? w->room * 2 : TEE_WRITE_FIRST;
+
+    if (room - w->len < len) {
+        room = w->len + len;
+    }
+
+    p = w->alloc->alloc(w->alloc->ctx, room);
+    if (p == NULL) {
+        w->rc = TEE_NOMEM;
+        return NULL;
+    }
+
+    if (w->data) {
+        memcpy(p, w->data, w->len);
+        w->alloc->free(w->alloc->ctx, w->data);
+    }
+
+    w->data = p;
+    w->room = room;
+    p += w->len;
+    w->len += len;
+
+    return p;
+}
+
+
+void
+tee_write_u8(tee_write_t *w, uint8_t n)
+{
+    tee_write_bytes(w, &n, 1);
+}
+
+
+void
+tee_write_u16(tee_write_t *w, uint16_t n)
+{
+    tee_write_u8(w, (uint8_t) (n >> 8));
+    tee_write_u8(w, (uint8_t) (n & 0xff));
+}
+
+
+void
+tee_write_bytes(tee_write_t *w, const void *p, size_t len)
+{
+    uint8_t  *to;
+
+    if (len == 0) {
+        return;
+    }
+
+    to = tee_write_room(w, len);
+
+    if (to) {
+        memcpy(to, p, len);
+    }
+}
+
+
+void
+tee_write_text(tee_write_t *w, const char *text)
+{
+    tee_write_bytes(w, text, strlen(text));
+}
+
+
+void
+tee_write_decimal(tee_write_t *w, uint64_t n)
+{
+    size_t   i;
+    uint8_t  buf[20];
+
+    i = sizeof(buf);
+
+    do {
+        buf[--i] = (uint8_t) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    tee_write_bytes(w, buf + i, sizeof(buf) - i);
+}
+
+
+void
+tee_write_signed(tee_write_t *w, int64_t n)
+{
+    if (n >= 0) {
+        tee_write_decimal(w, (uint64_t) n);
+        return;
+    }
+
+    /* INT64_MIN has no positive counterpart */
+
+    tee_write_u8(w, '-');
+    tee_write_decimal(w, (uint64_t) -(n + 1) + 1);
+}
+
+
+void
+tee_write_hex_number(tee_write_t *w, uint64_t n)
+{
+    size_t   i;
+    uint8_t  buf[16];
+
+    i = sizeof(buf);
+
+    do {
+        buf[--i] = (uint8_t) tee_write_digits[n & 15];
+        n >>= 4;
+    } while (n);
+
+    tee_write_bytes(w, buf + i, sizeof(buf) - i);
+}
+
+
+void
+tee_write_hex(tee_write_t *w, const void *p, size_t len)
+{
+    size_t          i;
+    uint8_t        *to;
+    const uint8_t  *from;
+
+    if (len > SIZE_MAX / 2) {
+        w->rc = TEE_LIMIT;
+        return;
+    }
+
+    if (len == 0) {
+        return;
+    }
+
+    to = tee_write_room(w, len * 2);
+    if (to == NULL) {
+        return;
+    }
+
+    from = p;
+
+    for (i = 0; i < len; i++) {
+        *to++ = (uint8_t) tee_write_digits[from[i] >> 4];
+        *to++ = (uint8_t) tee_write_digits[from[i] & 15];
+    }
+}
+
+
+void
+tee_write_base64(tee_write_t *w, tee_str_t in)
+{
+    size_t     i, n;
+    uint8_t   *to;
+    uint32_t   bits;
+
+    static const char  basis[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    if (in.len > SIZE_MAX / 2) {
+        w->rc = TEE_LIMIT;
+        return;
+    }
+
+    if (in.len == 0) {
+        return;
+    }
+
+    to = tee_write_room(w, (in.len + 2) / 3 * 4);
+    if (to == NULL) {
+        return;
+    }
+
+    for (i = 0; i < in.len; i += 3) {
+        n = in.len - i;
+        bits = (uint32_t) in.data[i] << 16;
+
+        if (n > 1) {
+            bits |= (uint32_t) in.data[i + 1] << 8;
+        }
+
+        if (n > 2) {
+            bits |= in.data[i + 2];
+        }
+
+        *to++ = (uint8_t) basis[bits >> 18];
+        *to++ = (uint8_t) basis[bits >> 12 & 63];
+        *to++ = (uint8_t) (n > 1 ? basis[bits >> 6 & 63] : '=');
+        *to++ = (uint8_t) (n > 2 ? basis[bits & 63] : '=');
+    }
+}
+
+
+void
+tee_write_json(tee_write_t *w, tee_str_t in)
+{
+    size_t   i, from;
+    uint8_t  ch;
+
+    tee_write_u8(w, '"');
+
+    from = 0;
+
+    for (i = 0; i < in.len; i++) {
+        ch = in.data[i];
+
+        if (ch >= 0x20 && ch != '"' && ch != '\\' && ch != 0x7f) {
+            continue;
+        }
+
+        if (i > from) {
+            tee_write_bytes(w, in.data + from, i - from);
+        }
+
+        from = i + 1;
+
+        if (ch == '"' || ch == '\\') {
+            tee_write_u8(w, '\\');
+            tee_write_u8(w, ch);
+
+        } else {
+            tee_write_text(w, "\\u00");
+            tee_write_hex(w, &ch, 1);
+        }
+    }
+
+    if (i > from) {
+        tee_write_bytes(w, in.data + from, i - from);
+    }
+
+    tee_write_u8(w, '"');
+}

@@ -1,0 +1,36 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#ifndef TEE_CERT_H_INCLUDED
+#define TEE_CERT_H_INCLUDED
+
+
+#include <tee.h>
+
+
+/* The registry contract takes 8 KiB at most. */
+
+#define TEE_CERT_MAX_LEN  16384
+
+
+typedef struct {
+    uint8_t               sha256[32];          /* of the DER */
+    int64_t               not_before;          /* Unix time, inclusive */
+    int64_t               not_after;           /* Unix time, inclusive */
+} tee_cert_t;
+
+
+/*
+ * Reads one X.509 certificate in DER that libcrypto can decode, without any
+ * byte after it.  Nothing is verified: the certificate is a pin.
+ *
+ * TEE_OK, TEE_MALFORMED, TEE_LIMIT (over TEE_CERT_MAX_LEN), TEE_NOMEM
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_cert_read(tee_str_t der, tee_cert_t *cert);
+
+
+#endif /* TEE_CERT_H_INCLUDED */

@@ -1,0 +1,217 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include <tee_der.h>
+#include <tee_openssl.h>
+#include <tee_sig.h>
+
+
+#define TEE_RSA_MIN_BITS  2048
+#define TEE_RSA_MAX_BITS  8192
+
+
+static tee_rc_t tee_sig_spki_read(tee_str_t spki, size_t *modulus_len);
+static int tee_sig_natural(tee_str_t *n);
+static tee_rc_t tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig);
+
+
+/* SEQUENCE { OID 1.2.840.113549.1.1.1, NULL } */
+
+static const uint8_t  tee_sig_rsa[] = {
+    0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
+    0x05, 0x00
+};
+
+
+tee_rc_t
+tee_sig_spki(tee_str_t spki)
+{
+    size_t  modulus_len;
+
+    return tee_sig_spki_read(spki, &modulus_len);
+}
+
+
+static tee_rc_t
+tee_sig_spki_read(tee_str_t spki, size_t *modulus_len)
+{
+    size_t     bits;
+    uint8_t    top;
+    tee_str_t  in, info, alg, key, rsa, n, e;
+
+    *modulus_len = 0;
+
+    in = spki;
+
+    if (tee_der_read(&in, TEE_DER_SEQUENCE, &info) != TEE_OK
+        || in.len != 0
+        || tee_der_read(&info, TEE_DER_SEQUENCE, &alg) != TEE_OK
+        || tee_der_read(&info, TEE_DER_BIT_STRING, &key) != TEE_OK
+        || info.len != 0)
+    {
+        return TEE_MALFORMED;
+    }
+
+    if (alg.len != sizeof(tee_sig_rsa)
+        || memcmp(alg.data, tee_sig_rsa, sizeof(tee_sig_rsa)) != 0)
+    {
+        return TEE_UNSUPPORTED;
+    }
+
+    /* the first byte counts unused bits */
+
+    if (key.len == 0 || key.data[0] != 0) {
+        return TEE_MALFORMED;
+    }
+
+    key.len--;
+    key.data++;
+
+    if (tee_der_read(&key, TEE_DER_SEQUENCE, &rsa) != TEE_OK
+        || key.len != 0
+        || tee_der_read(&rsa, TEE_DER_INTEGER, &n) != TEE_OK
+        || tee_der_read(&rsa, TEE_DER_INTEGER, &e) != TEE_OK
+        || rsa.len != 0
+        || !tee_sig_natural(&n)
+        || !tee_sig_natural(&e))
+    {
+        return TEE_MALFORMED;
+    }
+
+    if (n.len > TEE_RSA_MAX_BITS / 8) {
+        return TEE_UNSUPPORTED;
+    }
+
+    bits = n.len * 8;
+
+    for (top = n.data[0]; !(top & 0x80); top = (uint8_t) (top << 1)) {
+        bits--;
+    }
+
+    if (bits < TEE_RSA_MIN_BITS
+        || e.len > 4
+        || (e.len == 1 && e.data[0] < 3)
+        || !(n.data[n.len - 1] & 1)
+        || !(e.data[e.len - 1] & 1))
+    {
+        return TEE_UNSUPPORTED;
+    }
+
+    *modulus_len = n.len;
+
+    return TEE_OK;
+}
+
+
+/* Takes the sign byte off; 0 unless the number is positive and minimal. */
+
+static int
+tee_sig_natural(tee_str_t *n)
+{
+    if (n->len == 0 || n->data[0] & 0x80) {
+        return 0;
+    }
+
+    if (n->data[0] != 0) {
+        return 1;
+    }
+
+    if (n->len == 1 || !(n->data[1] & 0x80)) {
+        return 0;
+    }
+
+    n->len--;
+    n->data++;
+
+    return 1;
+}
+
+
+tee_rc_t
+tee_sig_verify(tee_str_t spki, tee_str_t msg, tee_str_t sig)
+{
+    size_t          len;
+    tee_rc_t        rc;
+    EVP_PKEY       *pkey;
+    const uint8_t  *p;
+
+    rc = tee_sig_spki_read(spki, &len);
+
+    if (rc != TEE_OK) {
+        return rc;
+    }
+
+    /* RFC 8017, 8.1.2, 1: no shorter form, and no leading zeros */
+
+    if (sig.len != len) {
+        return TEE_CRYPTO;
+    }
+
+    ERR_set_mark();
+
+    p = spki.data;
+    pkey = d2i_PUBKEY(NULL, &p, (long) spki.len);
+
+    if (pkey) {
+        rc = tee_sig_check(pkey, msg, sig);
+        EVP_PKEY_free(pkey);
+
+    } else {
+        rc = tee_openssl_rc(TEE_UNSUPPORTED);
+    }
+
+    ERR_pop_to_mark();
+
+    return rc;
+}
+
+
+static tee_rc_t
+tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig)
+{
+    tee_rc_t       rc;
+    EVP_MD_CTX    *md;
+    EVP_PKEY_CTX  *ctx;
+
+    static const uint8_t  nothing[1];
+
+    md = EVP_MD_CTX_new();
+    if (md == NULL) {
+        return TEE_NOMEM;
+    }
+
+    if (EVP_DigestVerifyInit(md, &ctx, EVP_sha256(), NULL, pkey) != 1
+        || EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) != 1
+        || EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) != 1
+        || EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, 32) != 1)
+    {
+        rc = TEE_NOMEM;
+        goto done;
+    }
+
+    if (EVP_DigestVerify(md, sig.data, sig.len, msg.len ? msg.data : nothing,
+                         msg.len)
+        == 1)
+    {
+        rc = TEE_OK;
+
+    } else {
+        rc = tee_openssl_rc(TEE_CRYPTO);
+    }
+
+done:
+
+    EVP_MD_CTX_free(md);
+
+    return rc;
+}

@@ -1,0 +1,43 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#ifndef TEE_SIG_H_INCLUDED
+#define TEE_SIG_H_INCLUDED
+
+
+#include <tee.h>
+
+
+/* An RSA key of 8192 bits with an exponent of 32 bits stays below. */
+
+#define TEE_SPKI_MAX_LEN  1088
+
+
+/*
+ * Checks that "spki" is one exact DER SubjectPublicKeyInfo of an RSA key with
+ * 2048 to 8192 bits: rsaEncryption with NULL parameters (RFC 3279, 2.3.1), an
+ * odd modulus, an odd exponent from 3 to 2^32, minimal lengths, and not a byte
+ * after it.  A TEE id is the hash of these bytes, so a second spelling of a
+ * key would be a second id.
+ *
+ * TEE_OK, TEE_MALFORMED, or TEE_UNSUPPORTED (another algorithm or size)
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_sig_spki(tee_str_t spki);
+
+/*
+ * Verifies RSASSA-PSS with SHA-256, MGF1-SHA-256 and a salt of exactly 32
+ * bytes over "msg", which is hashed here.
+ *
+ * TEE_OK, TEE_MALFORMED and TEE_UNSUPPORTED (the key), TEE_CRYPTO (the
+ * signature), TEE_NOMEM
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_sig_verify(tee_str_t spki, tee_str_t msg,
+    tee_str_t sig);
+
+
+#endif /* TEE_SIG_H_INCLUDED */
