@@ -80,7 +80,10 @@ sub make_keys {
     if (!-s $file{'hpke.key'}) {
         my $key = Tee::Ohttp::keygen();
 
-        spew($file{'hpke.key'}, $key->export_key_pem('private'), 0600);
+        # RFC 8410, 7: what OpenSSL reads
+        spew($file{'hpke.key'}, _pem('PRIVATE KEY',
+            pack('H*', '302e020100300506032b656e04220420')
+            . $key->export_key_raw('private')), 0600);
     }
 
     return { cert => $file{'tls.pem'}, key => $file{'tls.key'},

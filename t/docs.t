@@ -1,0 +1,110 @@
+#!/usr/bin/perl
+
+# Every directive and variable that the source defines is on the page of its
+# module, with the contexts that it has there, and the other way round.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Tee::Util qw(root slurp);
+
+my $root = root();
+
+my %CONTEXT = (
+    NGX_HTTP_MAIN_CONF => 'http',
+    NGX_HTTP_SRV_CONF => 'server',
+    NGX_HTTP_LOC_CONF => 'location',
+    NGX_HTTP_LIF_CONF => 'if in location',
+    NGX_HTTP_UPS_CONF => 'upstream',
+);
+
+
+# What the source says: page => { directive => contexts }
+
+my (%source, %variables);
+
+for my $file (glob "$root/src/ngx/*.c") {
+    my $text = slurp($file);
+    my ($feature) = $file =~ m{/ngx_http_(tee_[a-z]+)[^/]*\z};
+    my $page = "ngx_http_${feature}_module";
+
+    # { ngx_string("name"), FLAGS, ...: a directive
+
+    while ($text =~ /\{\s*ngx_string\("(\w+)"\),\s*
+                     ((?:NGX_\w+\s*\|?\s*)+),/xg)
+    {
+        my ($name, $flags) = ($1, $2);
+        my @contexts = map { $CONTEXT{$_} // () } $flags =~ /\w+/g;
+
+        $source{$page}{$name} = join(', ', sort @contexts) || 'tee_registry';
+    }
+
+    # a directive of the block, or a variable, otherwise
+
+    while ($text =~ /ngx_string\("(tee_\w+)"\)/g) {
+        $variables{$1} = $page if !$source{$page}{$1};
+    }
+}
+
+
+# What the pages say
+
+my (%pages, %documented);
+
+for my $file (glob "$root/docs/ngx_http_*.md") {
+    my ($page) = $file =~ m{/([^/]+)\.md\z};
+    my $text = slurp($file);
+
+    for my $entry (split /^(?=###? )/m, $text) {
+        my ($name) = $entry =~ /\A### (\w+)$/m or next;
+
+        my ($context) = $entry =~ /^\*\*Context:\*\* (.+?)\s*$/m;
+
+        $pages{$page}{$name} = join ', ',
+            sort split /, /, ($context // 'none') =~ tr/`//dr;
+
+        like($entry, qr/^\*\*Syntax:\*\* +\*\*`\Q$name\E`\*\*.*;/m,
+            "$name has a syntax");
+        like($entry, qr/^\*\*Default:\*\* /m, "$name has a default");
+        like($entry, qr/^\*\*Since:\*\* [0-9]+\.[0-9]+\.[0-9]+/m,
+            "$name says since when");
+    }
+
+    $documented{$1} = $page while $text =~ /^- `\$(tee_\w+)`/mg;
+}
+
+cmp_ok(scalar(map { keys %$_ } values %source), '>', 5,
+    'the source has directives');
+
+for my $page (sort keys %{ { %source, %pages } }) {
+    is_deeply($pages{$page} // {}, $source{$page} // {},
+        "the directives of $page");
+}
+
+is_deeply(\%documented, \%variables, 'the variables');
+
+
+# Links between the pages, and to files, lead somewhere
+
+for my $file ("$root/README.md", glob "$root/docs/*.md") {
+    my $text = slurp($file);
+    my ($dir) = $file =~ m{\A(.*)/};
+    my $short = substr $file, 1 + length $root;
+    my @dead = grep { !/^https?:/ && !-e "$dir/$_" }
+        map { s/#.*//r || $short =~ s{.*/}{}r } $text =~ /\]\(([^)\s]+)\)/g;
+
+    is("@dead", '', "$short has no dead links");
+
+    # tables and code cannot be wrapped
+    my $body = $text =~ s/^```.*?^```$//gmsr;
+    my @long = grep { length > 80 && !/^\|/ } split /\n/, $body;
+
+    is("@long", '', "$short is wrapped at 80 columns");
+}
+
+done_testing();
