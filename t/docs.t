@@ -33,9 +33,10 @@ for my $file (glob "$root/src/ngx/*.c") {
     my ($feature) = $file =~ m{/ngx_http_(tee_[a-z]+)[^/]*\z};
     my $page = "ngx_http_${feature}_module";
 
-    # { ngx_string("name"), FLAGS, ...: a directive
+    # { ngx_string("name"), FLAGS, ...: a directive; those of the block have a
+    # table of slots
 
-    while ($text =~ /\{\s*ngx_string\("(\w+)"\),\s*
+    while ($text =~ /(?:\{\s*ngx_string|_slot)\("(\w+)"\)?,\s*
                      ((?:NGX_\w+\s*\|?\s*)+),/xg)
     {
         my ($name, $flags) = ($1, $2);
@@ -68,7 +69,7 @@ for my $file (glob "$root/docs/ngx_http_*.md") {
         $pages{$page}{$name} = join ', ',
             sort split /, /, ($context // 'none') =~ tr/`//dr;
 
-        like($entry, qr/^\*\*Syntax:\*\* +\*\*`\Q$name\E`\*\*.*;/m,
+        like($entry, qr/^\*\*Syntax:\*\* +\*\*`\Q$name\E`\*\*[^;]*;  $/m,
             "$name has a syntax");
         like($entry, qr/^\*\*Default:\*\* /m, "$name has a default");
         like($entry, qr/^\*\*Since:\*\* [0-9]+\.[0-9]+\.[0-9]+/m,
