@@ -9,6 +9,8 @@
 
 
 #include <tee.h>
+#include <tee_addr.h>
+#include <tee_arena.h>
 #include <tee_snapshot.h>
 
 
@@ -23,7 +25,7 @@ typedef enum {
     TEE_SKIP_ENDPOINT,         /* not https://host[:port][/] */
     TEE_SKIP_PRIVATE,          /* a literal address that is not public */
     TEE_SKIP_KEY,              /* empty or undecodable signing key */
-    TEE_SKIP_CERTIFICATE,
+    TEE_SKIP_CERTIFICATE,      /* empty or undecodable */
     TEE_SKIP_DISABLED,
     TEE_SKIP_TYPE,
     TEE_SKIP_PCR,              /* not on the allow-list */
@@ -100,7 +102,10 @@ typedef struct {
     /* the rest is private */
     uint32_t              entries_room;
     uint32_t              skipped_room;
-    void                 *seen;
+    tee_arena_t           arena;
+    void                 *seen;                /* a tree over the ids */
+    uint32_t              root;
+    uint32_t              seen_room;
 } tee_registry_list_t;
 
 
@@ -213,14 +218,6 @@ TEE_MUST_CHECK tee_rc_t tee_registry_save(const tee_snapshot_t *snapshot,
 
 TEE_MUST_CHECK tee_rc_t tee_registry_load_meta(tee_str_t text,
     const tee_alloc_t *alloc, tee_registry_meta_t *meta);
-
-/*
- * 1 if a node of the public Internet cannot have this address: loopback,
- * private, link-local, shared, documentation, benchmark, multicast, reserved,
- * and IPv6 forms that carry such an IPv4 address.
- */
-
-int tee_addr_private(int host_form, const uint8_t *addr);
 
 /*
  * Checks the body of an enclave's OHTTP configuration endpoint

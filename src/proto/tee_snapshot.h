@@ -9,6 +9,7 @@
 
 
 #include <tee.h>
+#include <tee_addr.h>
 
 
 /*
@@ -23,10 +24,6 @@
  */
 
 #define TEE_SNAPSHOT_MAGIC   0x31656574        /* "tee1" */
-
-#define TEE_HOST_NAME        0
-#define TEE_HOST_IPV4        4
-#define TEE_HOST_IPV6        6
 
 
 typedef struct {
@@ -81,6 +78,8 @@ const tee_snapshot_entry_t *tee_snapshot_find(const tee_snapshot_t *s,
  */
 
 uint32_t tee_snapshot_lower(const tee_snapshot_t *s, const uint8_t tee_id[32]);
+
+/* The bytes of a span; NULL if it is empty. */
 
 tee_str_t tee_snapshot_str(const tee_snapshot_t *s, tee_span_t span);
 

@@ -110,10 +110,8 @@ tee_abi_bytes(const tee_abi_t *abi, size_t i, tee_str_t *bytes)
         return TEE_MALFORMED;
     }
 
-    if (len) {
-        bytes->len = len;
-        bytes->data = tail.data + TEE_ABI_WORD;
-    }
+    bytes->len = len;
+    bytes->data = tail.data + TEE_ABI_WORD;
 
     return TEE_OK;
 }

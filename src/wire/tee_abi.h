@@ -61,7 +61,8 @@ TEE_MUST_CHECK tee_rc_t tee_abi_tuple(const tee_abi_t *abi, size_t i,
     size_t head, tee_abi_t *tuple);
 
 /* The bytes or string that word i leads to; TEE_OK or TEE_MALFORMED.  Padding
- * must be there, and may be anything. */
+ * must be there, and may be anything.  bytes->data is behind the length word,
+ * even if there are none. */
 
 TEE_MUST_CHECK tee_rc_t tee_abi_bytes(const tee_abi_t *abi, size_t i,
     tee_str_t *bytes);

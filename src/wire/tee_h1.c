@@ -39,6 +39,9 @@ typedef enum {
 } tee_h1_framing_t;
 
 
+/* digits of a chunk size, leading zeros included */
+#define TEE_H1_MAX_SIZE_LEN  32
+
 #define TEE_H1_HAS_LENGTH    0x01
 #define TEE_H1_HAS_CODING    0x02
 #define TEE_H1_HAS_CLOSE     0x04
@@ -119,7 +122,9 @@ tee_h1_read(tee_h1_t *h, tee_str_t *in, tee_str_t *body)
 
             ch = in->data[0];
 
-            if (h->state != TEE_H1_CHUNK_CR && h->state != TEE_H1_CHUNK_LF
+            /* what frames a chunk is bounded by the content it frames */
+
+            if ((h->state < TEE_H1_BODY || h->state == TEE_H1_EXT)
                 && ++h->head_seen > h->max_head)
             {
                 return tee_h1_fail(h, TEE_LIMIT);
@@ -575,7 +580,7 @@ tee_h1_size(tee_h1_t *h, uint8_t ch)
         return TEE_MALFORMED;
     }
 
-    if (h->left >> 60 != 0) {
+    if (h->left >> 60 != 0 || h->line_len == TEE_H1_MAX_SIZE_LEN) {
         return TEE_MALFORMED;
     }
 

@@ -41,7 +41,8 @@ typedef struct {
 } tee_h1_t;
 
 
-/* max_head counts all head and trailer bytes; max_body the content. */
+/* max_head counts all bytes of heads, trailers and chunk extensions, max_body
+ * the content. */
 
 void tee_h1_init(tee_h1_t *h, size_t max_head, uint64_t max_body);
 
