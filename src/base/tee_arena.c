@@ -60,6 +60,7 @@ tee_arena_alloc(tee_arena_t *a, size_t size)
         return NULL;
     }
 
+    size += size == 0;
     size = (size + TEE_ARENA_ALIGN - 1) & ~(size_t) (TEE_ARENA_ALIGN - 1);
 
     if (size <= a->left) {

@@ -17,7 +17,7 @@
 #define TEE_CONFIG_NODES       64
 #define TEE_CONFIG_MAX_PK      65
 #define TEE_CONFIG_MAX_BLOB    1024
-#define TEE_CONFIG_MAX_SIG     1024
+#define TEE_CONFIG_MAX_SIG     1026            /* 8192 bits, in threes */
 
 #define TEE_CONFIG_DOMAIN      "OPENGRADIENT_TEE_OHTTP_CONFIG_V1"
 

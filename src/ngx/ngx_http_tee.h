@@ -1,0 +1,486 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#ifndef _NGX_HTTP_TEE_H_INCLUDED_
+#define _NGX_HTTP_TEE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <tee.h>
+#include <tee_h1.h>
+#include <tee_jsonrpc.h>
+#include <tee_registry.h>
+#include <tee_snapshot.h>
+
+
+#define NGX_HTTP_TEE_VERSION   "0.1.0"
+
+
+/*
+ * Counters are a closed list, shared by all workers; the names are those of
+ * the status page.
+ */
+
+typedef enum {
+    NGX_HTTP_TEE_UPSTREAM_REQUESTS = 0,
+    NGX_HTTP_TEE_UPSTREAM_UNKNOWN,
+    NGX_HTTP_TEE_UPSTREAM_NO_ID,
+    NGX_HTTP_TEE_UPSTREAM_EMPTY,
+    NGX_HTTP_TEE_UPSTREAM_STALE,
+    NGX_HTTP_TEE_UPSTREAM_NO_LIVE,
+    NGX_HTTP_TEE_UPSTREAM_FAILED,
+    NGX_HTTP_TEE_UPSTREAM_PLAIN,
+
+    NGX_HTTP_TEE_PIN_HANDSHAKES,
+    NGX_HTTP_TEE_PIN_RESUMED,
+    NGX_HTTP_TEE_PIN_REUSED,
+    NGX_HTTP_TEE_PIN_MISMATCH,
+    NGX_HTTP_TEE_PIN_EXPIRED,
+    NGX_HTTP_TEE_PIN_UNVERIFIED,
+    NGX_HTTP_TEE_PIN_CLOSED,
+
+    NGX_HTTP_TEE_RELAY_REQUESTS,
+    NGX_HTTP_TEE_RELAY_METHOD,
+    NGX_HTTP_TEE_RELAY_TYPE,
+    NGX_HTTP_TEE_RELAY_EMPTY,
+    NGX_HTTP_TEE_RELAY_EARLY,
+    NGX_HTTP_TEE_RELAY_BILLED,
+    NGX_HTTP_TEE_RELAY_BAD_FRAME,
+
+    NGX_HTTP_TEE_COUNTERS
+} ngx_http_tee_counter_e;
+
+
+typedef struct {
+    const char                    *group;
+    const char                    *name;
+} ngx_http_tee_counter_name_t;
+
+extern const ngx_http_tee_counter_name_t
+    ngx_http_tee_counter_names[NGX_HTTP_TEE_COUNTERS];
+
+ngx_int_t ngx_http_tee_counters_add(ngx_conf_t *cf);
+void ngx_http_tee_count(ngx_http_tee_counter_e counter);
+ngx_atomic_uint_t ngx_http_tee_counted(ngx_uint_t counter);
+
+
+/*
+ * Errors of ours are application/problem+json (RFC 9457).  A handler notes the
+ * reason and returns the status, so that error_page and logging work as with
+ * any error; a filter renders it.  "reason" is a word of the closed list in
+ * the documentation; both texts are constants.
+ */
+
+ngx_int_t ngx_http_tee_problem(ngx_http_request_t *r, ngx_uint_t status,
+    const char *reason, const char *detail);
+
+/* NULL if nothing has been noted; status 0 takes a note back. */
+
+const char *ngx_http_tee_problem_reason(ngx_http_request_t *r);
+
+/* nginx's own errors in this location become problem+json as well. */
+
+void ngx_http_tee_problem_location(ngx_conf_t *cf);
+
+
+/*
+ * The addresses of named endpoints; the counterpart of a snapshot, parallel to
+ * its entries, and like it one block of memory without pointers.
+ */
+
+#define NGX_HTTP_TEE_MAX_ADDRS  8
+
+typedef struct {
+    u_char                         addr[16];
+    uint8_t                        form;       /* TEE_HOST_IPV4, _IPV6 */
+} ngx_http_tee_addr_t;
+
+
+typedef struct {
+    uint32_t                       n;          /* entries with addresses */
+    uint32_t                       size;       /* of the block */
+    struct {
+        uint32_t                   entry;      /* ascending */
+        uint32_t                   naddrs;
+        ngx_http_tee_addr_t        addrs[NGX_HTTP_TEE_MAX_ADDRS];
+    }                              of[];
+} ngx_http_tee_addrs_t;
+
+
+/* What a worker holds of a registry; counted, since requests outlive it. */
+
+typedef struct {
+    tee_snapshot_t                *image;
+    ngx_http_tee_addrs_t          *addrs;      /* NULL: no named endpoints */
+    uint64_t                       version;
+    ngx_uint_t                     refs;
+} ngx_http_tee_snap_t;
+
+
+#define NGX_HTTP_TEE_MAX_RPCS   16
+
+typedef enum {
+    NGX_HTTP_TEE_REG_REFRESH_OK = 0,
+    NGX_HTTP_TEE_REG_REFRESH_FAILED,
+    NGX_HTTP_TEE_REG_CONNECT,
+    NGX_HTTP_TEE_REG_TIMEOUT,
+    NGX_HTTP_TEE_REG_TLS,
+    NGX_HTTP_TEE_REG_HTTP,
+    NGX_HTTP_TEE_REG_TOO_LARGE,
+    NGX_HTTP_TEE_REG_MALFORMED,
+    NGX_HTTP_TEE_REG_ERROR,
+    NGX_HTTP_TEE_REG_CHAIN_ID,
+    NGX_HTTP_TEE_REG_NO_CONTRACT,
+    NGX_HTTP_TEE_REG_OLD_BLOCK,
+    NGX_HTTP_TEE_REG_DISAGREES,
+    NGX_HTTP_TEE_REG_QUORUM,
+    NGX_HTTP_TEE_REG_ZONE_FULL,
+    NGX_HTTP_TEE_REG_STATE_WRITE,
+    NGX_HTTP_TEE_REG_RESOLVE,
+    NGX_HTTP_TEE_REG_COUNTERS
+} ngx_http_tee_reg_counter_e;
+
+extern const char *ngx_http_tee_reg_counter_names[NGX_HTTP_TEE_REG_COUNTERS];
+
+
+typedef struct {
+    ngx_atomic_t                   ok;
+    ngx_atomic_t                   failed;
+    ngx_atomic_t                   block;
+    ngx_atomic_t                   healthy;
+    char                           last_error[160];
+} ngx_http_tee_rpc_state_t;
+
+
+typedef struct {
+    ngx_atomic_t                   count;
+    ngx_atomic_t                   until;      /* avoided by a worker */
+} ngx_http_tee_failures_t;
+
+
+typedef struct {
+    /* the published half; changed under the slab pool's mutex */
+    ngx_atomic_t                   version;    /* 0: nothing yet */
+    ngx_uint_t                     half;
+    size_t                         image_size;
+    size_t                         addrs_size;
+
+    /* the process that may write the other half */
+    ngx_pid_t                      writer;
+    ngx_msec_t                     writing;
+
+    size_t                         capacity;
+    u_char                        *data[2];
+
+    /* of the last good answer, which may have brought nothing new */
+    ngx_atomic_t                   fetched;    /* Unix time, for people */
+    ngx_atomic_t                   fetched_at; /* monotonic, milliseconds */
+    ngx_atomic_t                   block;
+    ngx_atomic_t                   skipped;
+
+    ngx_atomic_t                   refreshing;
+    ngx_atomic_t                   wanted;     /* workers ask for a refresh */
+    ngx_atomic_t                   counters[NGX_HTTP_TEE_REG_COUNTERS];
+    ngx_http_tee_rpc_state_t       rpcs[NGX_HTTP_TEE_MAX_RPCS];
+
+    /* by entry, in the order of the published snapshot */
+    ngx_uint_t                     nfailures;
+    ngx_http_tee_failures_t       *failures;
+} ngx_http_tee_shm_t;
+
+
+typedef struct ngx_http_tee_registry_s  ngx_http_tee_registry_t;
+typedef struct ngx_http_tee_round_s     ngx_http_tee_round_t;
+typedef struct ngx_http_tee_lookup_s    ngx_http_tee_lookup_t;
+
+
+/* One RPC endpoint, or any other HTTP server that we call. */
+
+typedef struct {
+    ngx_str_t                      url;        /* without userinfo */
+    ngx_str_t                      host;       /* for SNI and verification */
+    ngx_str_t                      host_header;
+    ngx_str_t                      uri;
+    in_port_t                      port;
+    unsigned                       https:1;
+    unsigned                       literal:1;
+    ngx_addr_t                    *addrs;      /* known at start */
+    ngx_uint_t                     naddrs;
+
+    ngx_ssl_t                     *ssl;
+    ngx_resolver_t                *resolver;
+    ngx_msec_t                     resolver_timeout;
+    ngx_msec_t                     connect_timeout;
+    ngx_msec_t                     send_timeout;
+    ngx_msec_t                     read_timeout;
+    ngx_msec_t                     timeout;    /* of one call as a whole */
+    size_t                         max_response;
+} ngx_http_tee_server_t;
+
+
+struct ngx_http_tee_registry_s {
+    ngx_str_t                      name;
+    u_char                        *conf_file;
+    ngx_uint_t                     line;
+
+    u_char                         contract[20];
+    unsigned                       has_contract:1;
+    uint64_t                       chain_id;
+    ngx_str_t                      file;
+    ngx_array_t                    servers;    /* ngx_http_tee_server_t */
+    ngx_uint_t                     quorum;
+    ngx_uint_t                     type;
+    ngx_uint_t                     method;
+    ngx_msec_t                     refresh;
+    ngx_msec_t                     refresh_min;
+    time_t                         max_stale;
+    time_t                         max_block_age;
+    ngx_str_t                      state;
+    ngx_array_t                    pcr;        /* u_char[32] */
+    size_t                         zone_size;
+    ngx_flag_t                     allow_private;
+
+    ngx_str_t                      trusted_certificate;
+    ngx_msec_t                     connect_timeout;
+    ngx_msec_t                     send_timeout;
+    ngx_msec_t                     read_timeout;
+    ngx_msec_t                     rpc_timeout;
+    size_t                         max_response;
+    ngx_resolver_t                *resolver;
+    ngx_msec_t                     resolver_timeout;
+
+    ngx_ssl_t                     *ssl;
+    ngx_thread_pool_t             *thread_pool;
+    ngx_shm_zone_t                *zone;
+    ngx_slab_pool_t               *shpool;
+    ngx_http_tee_shm_t            *sh;
+
+    /* what the first worker starts with: the file, or the saved state */
+    tee_snapshot_t                *initial;
+    uint64_t                       initial_block;
+    ngx_uint_t                     initial_skipped;
+    time_t                         initial_time;
+
+    /* of this worker */
+    ngx_http_tee_snap_t           *snap;
+    ngx_event_t                    check;
+    unsigned                       owner:1;
+
+    /* of the worker that refreshes */
+    ngx_event_t                    timer;
+    ngx_event_t                    resolve_timer;
+    ngx_msec_t                     last_round;
+    ngx_uint_t                     failed_rounds;
+    ngx_http_tee_round_t          *round;
+    ngx_http_tee_lookup_t         *lookup;
+    uint64_t                       pending_block;
+    ngx_uint_t                     pending_skipped;
+    ngx_err_t                      state_err;
+    unsigned                       loading:1;
+    unsigned                       fresh:1;
+    unsigned                       full:1;
+    unsigned                       publishing:1;
+    unsigned                       failing:1;
+    unsigned                       was_stale:1;
+    unsigned                       rpc_failing[NGX_HTTP_TEE_MAX_RPCS];
+};
+
+
+#define NGX_HTTP_TEE_METHOD_ACTIVE  0
+#define NGX_HTTP_TEE_METHOD_IDS     1
+
+
+/* registry: for upstreams and the status page */
+
+ngx_array_t *ngx_http_tee_registry_array(ngx_conf_t *cf);
+char *ngx_http_tee_registry_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_tee_registry_init(ngx_conf_t *cf);
+
+ngx_http_tee_registry_t *ngx_http_tee_registry_find(ngx_conf_t *cf,
+    ngx_str_t *name);
+ngx_array_t *ngx_http_tee_registries(ngx_http_request_t *r);
+void ngx_http_tee_registry_rules(ngx_http_tee_registry_t *reg,
+    tee_registry_rules_t *rules);
+
+/* The current snapshot, or NULL when there is none yet; not counted. */
+
+ngx_http_tee_snap_t *ngx_http_tee_registry_snap(ngx_http_tee_registry_t *reg);
+
+/* Seconds since the last good answer, 0 for a file; -1 if there is none. */
+
+time_t ngx_http_tee_registry_age(ngx_http_tee_registry_t *reg);
+ngx_uint_t ngx_http_tee_registry_stale(ngx_http_tee_registry_t *reg);
+
+/* A peer has failed or shown another certificate: refresh soon. */
+
+void ngx_http_tee_registry_hurry(ngx_http_tee_registry_t *reg);
+void ngx_http_tee_registry_failed(ngx_http_tee_registry_t *reg,
+    ngx_http_tee_snap_t *snap, ngx_uint_t entry, time_t until);
+
+/* How often an entry has failed, and whether some worker avoids it now. */
+
+ngx_uint_t ngx_http_tee_registry_failures(ngx_http_tee_registry_t *reg,
+    ngx_http_tee_snap_t *snap, ngx_uint_t entry, ngx_uint_t *avoided);
+
+#define ngx_http_tee_reg_count(reg, c)                                        \
+    (void) ngx_atomic_fetch_add(&(reg)->sh->counters[c], 1)
+
+
+/* rpc: one refresh; the handler gets a snapshot, or NULL after a failure */
+
+typedef void (*ngx_http_tee_round_pt)(ngx_http_tee_registry_t *reg,
+    tee_snapshot_t *image, ngx_uint_t same, uint64_t block,
+    ngx_uint_t skipped);
+
+ngx_int_t ngx_http_tee_round_start(ngx_http_tee_registry_t *reg,
+    ngx_http_tee_round_pt handler);
+void ngx_http_tee_round_cancel(ngx_http_tee_registry_t *reg);
+
+
+/* resolve: the addresses of all named endpoints of a snapshot */
+
+typedef void (*ngx_http_tee_lookup_pt)(ngx_http_tee_registry_t *reg,
+    tee_snapshot_t *image, ngx_http_tee_addrs_t *addrs, ngx_msec_t again);
+
+ngx_int_t ngx_http_tee_lookup_start(ngx_http_tee_registry_t *reg,
+    tee_snapshot_t *image, ngx_http_tee_lookup_pt handler);
+void ngx_http_tee_lookup_cancel(ngx_http_tee_registry_t *reg);
+
+
+/* shm */
+
+ngx_int_t ngx_http_tee_shm_init(ngx_http_tee_registry_t *reg,
+    ngx_shm_zone_t *zone, void *data);
+
+/* The half that may be written, or NULL: somebody else writes, or too small.
+ * Written and published by the same process. */
+
+u_char *ngx_http_tee_shm_begin(ngx_http_tee_registry_t *reg, size_t image,
+    size_t addrs, ngx_log_t *log);
+void ngx_http_tee_shm_publish(ngx_http_tee_registry_t *reg, size_t image,
+    size_t addrs);
+void ngx_http_tee_shm_abort(ngx_http_tee_registry_t *reg);
+void ngx_http_tee_shm_fetched(ngx_http_tee_registry_t *reg, time_t when,
+    uint64_t block, ngx_uint_t skipped);
+
+/* Copies the published half; NULL if it changed meanwhile or memory is out. */
+
+ngx_http_tee_snap_t *ngx_http_tee_shm_copy(ngx_http_tee_registry_t *reg,
+    ngx_log_t *log);
+ngx_http_tee_snap_t *ngx_http_tee_snap_new(tee_snapshot_t *image,
+    ngx_http_tee_addrs_t *addrs, uint64_t version, ngx_log_t *log);
+void ngx_http_tee_snap_unref(ngx_http_tee_snap_t *snap);
+ngx_uint_t ngx_http_tee_snap_addrs(ngx_http_tee_snap_t *snap,
+    ngx_uint_t entry, ngx_http_tee_addr_t **addrs, ngx_http_tee_addr_t *own);
+
+
+/* fetch: HTTP POST over an own connection, which is kept between calls */
+
+typedef struct ngx_http_tee_fetch_s  ngx_http_tee_fetch_t;
+
+typedef void (*ngx_http_tee_fetch_pt)(ngx_http_tee_fetch_t *f,
+    ngx_http_tee_reg_counter_e error, const char *why);
+
+struct ngx_http_tee_fetch_s {
+    ngx_http_tee_server_t         *server;
+    ngx_pool_t                    *pool;
+    ngx_log_t                     *log;
+    ngx_http_tee_fetch_pt          handler;    /* error 0: all well */
+    void                          *data;
+
+    /* the answer; from ngx_alloc(), taken by setting it to NULL */
+    u_char                        *body;
+    size_t                         body_len;
+
+    /* the rest is private */
+    size_t                         body_room;
+    tee_h1_t                       h1;
+    ngx_peer_connection_t          peer;
+    ngx_buf_t                      request;
+    ngx_buf_t                      in;
+    ngx_event_t                    start;
+    ngx_event_t                    deadline;
+    ngx_resolver_ctx_t            *resolving;
+    ngx_addr_t                    *addrs;
+    ngx_uint_t                     naddrs;
+    ngx_uint_t                     addr;
+    ngx_pool_t                    *addr_pool;
+    unsigned                       reused:1;
+    unsigned                       received:1;
+    unsigned                       active:1;
+};
+
+ngx_http_tee_fetch_t *ngx_http_tee_fetch_create(ngx_http_tee_server_t *server,
+    ngx_pool_t *pool, ngx_log_t *log);
+void ngx_http_tee_fetch_post(ngx_http_tee_fetch_t *f, u_char *body,
+    size_t len);
+void ngx_http_tee_fetch_close(ngx_http_tee_fetch_t *f);
+
+
+/* pin: what every TLS connection to a peer carries */
+
+typedef struct {
+    ngx_queue_t                    queue;
+    ngx_connection_t              *connection;
+    void                          *conf;       /* of the location */
+    ngx_http_tee_registry_t       *registry;
+    u_char                         tee_id[32];
+    u_char                         sha256[32];
+    int64_t                        not_before;
+    int64_t                        not_after;
+    ngx_str_t                      peer;       /* address, for the log */
+    u_char                         text[NGX_SOCKADDR_STRLEN];
+    unsigned                       verified:1;
+    unsigned                       mismatch:1;
+} ngx_http_tee_pin_t;
+
+ngx_int_t ngx_http_tee_pin_init(ngx_conf_t *cf);
+
+/* Before the handshake: the connection may meet this certificate only. */
+
+ngx_int_t ngx_http_tee_pin_expect(ngx_connection_t *c, void *conf,
+    ngx_http_tee_registry_t *reg, tee_snapshot_t *image,
+    const tee_snapshot_entry_t *entry, ngx_str_t *peer);
+
+/* The pin of a connection, or NULL. */
+
+ngx_http_tee_pin_t *ngx_http_tee_pin_get(ngx_connection_t *c);
+
+/* NGX_OK if the connection has shown, and still may show, this entry's
+ * certificate to this location; says why not in the log. */
+
+ngx_int_t ngx_http_tee_pin_check(ngx_connection_t *c, void *conf,
+    const tee_snapshot_entry_t *entry, ngx_log_t *log);
+ngx_int_t ngx_http_tee_pin_reusable(ngx_connection_t *c, void *conf,
+    const tee_snapshot_entry_t *entry);
+
+/* A new snapshot has come: closes idle connections that it does not hold. */
+
+void ngx_http_tee_pin_sweep(ngx_http_tee_registry_t *reg,
+    tee_snapshot_t *image);
+
+
+/* common */
+
+extern const tee_alloc_t  ngx_http_tee_alloc;
+
+#define ngx_http_tee_hex_id(dst, id)                                          \
+    (*ngx_hex_dump(dst, (u_char *) (id), 32) = '\0')
+
+tee_str_t ngx_http_tee_str(ngx_str_t *s);
+ngx_int_t ngx_http_tee_parse_id(ngx_str_t *s, u_char id[32]);
+void *ngx_http_tee_conf_value(ngx_conf_t *cf, ngx_module_t *module,
+    const char *directive);
+
+
+extern ngx_module_t  ngx_http_tee_module;
+
+
+#endif /* _NGX_HTTP_TEE_H_INCLUDED_ */

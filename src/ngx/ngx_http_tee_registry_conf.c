@@ -1,0 +1,1221 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <ngx_http_tee.h>
+#include <tee_crypto.h>
+
+
+/* The tee_registry block: its directives, files and checks. */
+
+
+typedef struct {
+    ngx_conf_t                *cf;
+    ngx_http_tee_registry_t   *registry;
+    ngx_str_t                  dir;
+} ngx_http_tee_file_t;
+
+
+static char *ngx_http_tee_registry_directive(ngx_conf_t *cf,
+    ngx_command_t *dummy, void *conf);
+static char *ngx_http_tee_registry_contract(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_tee_registry_chain_id(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_tee_registry_rpc(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_tee_registry_pcr(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_tee_registry_resolver(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_http_tee_registry_t *ngx_http_tee_registry_create(ngx_conf_t *cf,
+    ngx_str_t *name);
+static char *ngx_http_tee_registry_finish(ngx_conf_t *cf,
+    ngx_http_tee_registry_t *reg);
+static char *ngx_http_tee_registry_sources(ngx_conf_t *cf,
+    ngx_http_tee_registry_t *reg);
+static ngx_int_t ngx_http_tee_registry_servers(ngx_conf_t *cf,
+    ngx_http_tee_registry_t *reg);
+static ngx_int_t ngx_http_tee_registry_ssl(ngx_conf_t *cf,
+    ngx_http_tee_registry_t *reg);
+static void ngx_http_tee_registry_cleanup(void *data);
+static ngx_int_t ngx_http_tee_registry_zone(ngx_conf_t *cf,
+    ngx_http_tee_registry_t *reg);
+static ngx_int_t ngx_http_tee_registry_zone_init(ngx_shm_zone_t *zone,
+    void *data);
+static ngx_int_t ngx_http_tee_registry_read_file(ngx_conf_t *cf,
+    ngx_http_tee_registry_t *reg);
+static tee_rc_t ngx_http_tee_registry_blob(void *ctx, tee_blob_t what,
+    tee_str_t text, tee_str_t *der);
+static ngx_int_t ngx_http_tee_registry_pem(ngx_str_t *pem, ngx_pool_t *pool,
+    tee_str_t *der);
+static void ngx_http_tee_registry_read_state(ngx_conf_t *cf,
+    ngx_http_tee_registry_t *reg);
+static ngx_int_t ngx_http_tee_registry_read(ngx_pool_t *pool, ngx_str_t *path,
+    size_t max, ngx_uid_t *owner, ngx_str_t *text, const char **why);
+
+
+static ngx_conf_enum_t  ngx_http_tee_registry_methods[] = {
+    { ngx_string("active"), NGX_HTTP_TEE_METHOD_ACTIVE },
+    { ngx_string("ids"), NGX_HTTP_TEE_METHOD_IDS },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_tee_registry_type_bounds = {
+    ngx_conf_check_num_bounds, 0, 255
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_tee_registry_quorum_bounds = {
+    ngx_conf_check_num_bounds, 1, NGX_HTTP_TEE_MAX_RPCS
+};
+
+
+#define ngx_http_tee_registry_slot(name, args, set, field, post)              \
+    { ngx_string(name), args, set, 0,                                         \
+      offsetof(ngx_http_tee_registry_t, field), post }
+
+
+static ngx_command_t  ngx_http_tee_registry_directives[] = {
+
+    ngx_http_tee_registry_slot("contract", NGX_CONF_TAKE1,
+        ngx_http_tee_registry_contract, contract, NULL),
+
+    ngx_http_tee_registry_slot("chain_id", NGX_CONF_TAKE1,
+        ngx_http_tee_registry_chain_id, chain_id, NULL),
+
+    ngx_http_tee_registry_slot("rpc", NGX_CONF_TAKE12,
+        ngx_http_tee_registry_rpc, servers, NULL),
+
+    ngx_http_tee_registry_slot("rpc_trusted_certificate", NGX_CONF_TAKE1,
+        ngx_conf_set_str_slot, trusted_certificate, NULL),
+
+    ngx_http_tee_registry_slot("rpc_connect_timeout", NGX_CONF_TAKE1,
+        ngx_conf_set_msec_slot, connect_timeout, NULL),
+
+    ngx_http_tee_registry_slot("rpc_send_timeout", NGX_CONF_TAKE1,
+        ngx_conf_set_msec_slot, send_timeout, NULL),
+
+    ngx_http_tee_registry_slot("rpc_read_timeout", NGX_CONF_TAKE1,
+        ngx_conf_set_msec_slot, read_timeout, NULL),
+
+    ngx_http_tee_registry_slot("rpc_timeout", NGX_CONF_TAKE1,
+        ngx_conf_set_msec_slot, rpc_timeout, NULL),
+
+    ngx_http_tee_registry_slot("rpc_max_response", NGX_CONF_TAKE1,
+        ngx_conf_set_size_slot, max_response, NULL),
+
+    ngx_http_tee_registry_slot("quorum", NGX_CONF_TAKE1,
+        ngx_conf_set_num_slot, quorum, &ngx_http_tee_registry_quorum_bounds),
+
+    ngx_http_tee_registry_slot("type", NGX_CONF_TAKE1,
+        ngx_conf_set_num_slot, type, &ngx_http_tee_registry_type_bounds),
+
+    ngx_http_tee_registry_slot("method", NGX_CONF_TAKE1,
+        ngx_conf_set_enum_slot, method, &ngx_http_tee_registry_methods),
+
+    ngx_http_tee_registry_slot("refresh", NGX_CONF_TAKE1,
+        ngx_conf_set_msec_slot, refresh, NULL),
+
+    ngx_http_tee_registry_slot("refresh_min", NGX_CONF_TAKE1,
+        ngx_conf_set_msec_slot, refresh_min, NULL),
+
+    ngx_http_tee_registry_slot("max_stale", NGX_CONF_TAKE1,
+        ngx_conf_set_sec_slot, max_stale, NULL),
+
+    ngx_http_tee_registry_slot("max_block_age", NGX_CONF_TAKE1,
+        ngx_conf_set_sec_slot, max_block_age, NULL),
+
+    ngx_http_tee_registry_slot("state", NGX_CONF_TAKE1,
+        ngx_conf_set_str_slot, state, NULL),
+
+    ngx_http_tee_registry_slot("pcr", NGX_CONF_TAKE1,
+        ngx_http_tee_registry_pcr, pcr, NULL),
+
+    ngx_http_tee_registry_slot("zone", NGX_CONF_TAKE1,
+        ngx_conf_set_size_slot, zone_size, NULL),
+
+    ngx_http_tee_registry_slot("allow_private", NGX_CONF_TAKE1,
+        ngx_conf_set_flag_slot, allow_private, NULL),
+
+    ngx_http_tee_registry_slot("resolver", NGX_CONF_1MORE,
+        ngx_http_tee_registry_resolver, resolver, NULL),
+
+    ngx_http_tee_registry_slot("resolver_timeout", NGX_CONF_TAKE1,
+        ngx_conf_set_msec_slot, resolver_timeout, NULL),
+
+    ngx_http_tee_registry_slot("file", NGX_CONF_TAKE1,
+        ngx_conf_set_str_slot, file, NULL),
+
+    { ngx_null_string, 0, NULL, 0, 0, NULL }
+};
+
+
+char *
+ngx_http_tee_registry_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                      *rv;
+    ngx_str_t                 *value;
+    ngx_conf_t                 save;
+    ngx_http_tee_registry_t  **slot, *reg;
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0 || ngx_http_tee_registry_find(cf, &value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "registry \"%V\" is empty or a duplicate",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    reg = ngx_http_tee_registry_create(cf, &value[1]);
+    if (reg == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    slot = ngx_array_push(ngx_http_tee_registry_array(cf));
+    if (slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = reg;
+
+    save = *cf;
+    cf->handler = ngx_http_tee_registry_directive;
+    cf->handler_conf = (void *) reg;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_tee_registry_finish(cf, reg);
+}
+
+
+static ngx_http_tee_registry_t *
+ngx_http_tee_registry_create(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_http_tee_registry_t  *reg;
+
+    reg = ngx_pcalloc(cf->pool, sizeof(ngx_http_tee_registry_t));
+    if (reg == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&reg->servers, cf->pool, 2,
+                       sizeof(ngx_http_tee_server_t))
+        != NGX_OK
+        || ngx_array_init(&reg->pcr, cf->pool, 2, 32) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    reg->name = *name;
+    reg->conf_file = cf->conf_file->file.name.data;
+    reg->line = cf->conf_file->line;
+
+    reg->quorum = NGX_CONF_UNSET_UINT;
+    reg->type = NGX_CONF_UNSET_UINT;
+    reg->method = NGX_CONF_UNSET_UINT;
+    reg->refresh = NGX_CONF_UNSET_MSEC;
+    reg->refresh_min = NGX_CONF_UNSET_MSEC;
+    reg->max_stale = NGX_CONF_UNSET;
+    reg->max_block_age = NGX_CONF_UNSET;
+    reg->zone_size = NGX_CONF_UNSET_SIZE;
+    reg->allow_private = NGX_CONF_UNSET;
+    reg->connect_timeout = NGX_CONF_UNSET_MSEC;
+    reg->send_timeout = NGX_CONF_UNSET_MSEC;
+    reg->read_timeout = NGX_CONF_UNSET_MSEC;
+    reg->rpc_timeout = NGX_CONF_UNSET_MSEC;
+    reg->max_response = NGX_CONF_UNSET_SIZE;
+    reg->resolver_timeout = NGX_CONF_UNSET_MSEC;
+
+    return reg;
+}
+
+
+static char *
+ngx_http_tee_registry_directive(ngx_conf_t *cf, ngx_command_t *dummy,
+    void *conf)
+{
+    char           *rv;
+    ngx_str_t      *value;
+    ngx_uint_t      n;
+    ngx_command_t  *cmd;
+
+    value = cf->args->elts;
+    n = cf->args->nelts - 1;
+
+    for (cmd = ngx_http_tee_registry_directives; cmd->name.len; cmd++) {
+
+        if (cmd->name.len != value[0].len
+            || ngx_strncmp(cmd->name.data, value[0].data, value[0].len) != 0)
+        {
+            continue;
+        }
+
+        if (n == 0
+            || (n > 1 && cmd->type == NGX_CONF_TAKE1)
+            || (n > 2 && cmd->type == NGX_CONF_TAKE12))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid number of arguments in \"%V\" "
+                               "directive", &value[0]);
+            return NGX_CONF_ERROR;
+        }
+
+        rv = cmd->set(cf, cmd, cf->handler_conf);
+
+        if (rv != NGX_CONF_OK && rv != NGX_CONF_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" directive %s",
+                               &value[0], rv);
+            return NGX_CONF_ERROR;
+        }
+
+        return rv;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown directive \"%V\" in \"tee_registry\"",
+                       &value[0]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* 0x and 2 * len hexadecimal digits. */
+
+static ngx_int_t
+ngx_http_tee_registry_hex(ngx_str_t *s, u_char *dst, size_t len)
+{
+    u_char     *p;
+    ngx_int_t   n;
+
+    if (s->len != 2 + 2 * len || s->data[0] != '0' || s->data[1] != 'x') {
+        return NGX_ERROR;
+    }
+
+    for (p = s->data + 2; len; len--, p += 2) {
+        n = ngx_hextoi(p, 2);
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        *dst++ = (u_char) n;
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_tee_registry_contract(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tee_registry_t  *reg = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (reg->has_contract) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_tee_registry_hex(&value[1], reg->contract, 20) != NGX_OK) {
+        return "needs 0x and 40 hexadecimal digits";
+    }
+
+    reg->has_contract = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tee_registry_chain_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tee_registry_t  *reg = conf;
+
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (reg->chain_id) {
+        return "is duplicate";
+    }
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n == NGX_ERROR || n == 0) {
+        return "needs a positive number";
+    }
+
+    reg->chain_id = (uint64_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tee_registry_rpc(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tee_registry_t  *reg = conf;
+
+    u_char                 *p;
+    ngx_str_t              *value;
+    ngx_url_t               u;
+    ngx_uint_t              insecure, loopback;
+    struct sockaddr        *sa;
+    ngx_http_tee_server_t  *s;
+
+    value = cf->args->elts;
+    insecure = 0;
+
+    if (cf->args->nelts == 3) {
+        if (ngx_strcmp(value[2].data, "insecure") != 0) {
+            return "takes no second parameter but \"insecure\"";
+        }
+
+        insecure = 1;
+    }
+
+    if (reg->servers.nelts == NGX_HTTP_TEE_MAX_RPCS) {
+        return "is there more than 16 times";
+    }
+
+    s = ngx_array_push(&reg->servers);
+    if (s == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(s, sizeof(ngx_http_tee_server_t));
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = value[1];
+
+    if (ngx_strncasecmp(u.url.data, (u_char *) "https://", 8) == 0) {
+        u.url.data += 8;
+        u.url.len -= 8;
+        u.default_port = 443;
+        s->https = 1;
+
+    } else if (ngx_strncasecmp(u.url.data, (u_char *) "http://", 7) == 0) {
+        u.url.data += 7;
+        u.url.len -= 7;
+        u.default_port = 80;
+
+    } else {
+        return "needs a URL that begins with https:// or http://";
+    }
+
+    u.uri_part = 1;
+    u.no_resolve = 1;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+        return u.err ? u.err : "has a bad URL";
+    }
+
+    if (ngx_strlchr(u.host.data, u.host.data + u.host.len, '@')) {
+        return "must not carry a user name in its URL";
+    }
+
+    /* NUL-terminated for OpenSSL, and without the brackets of IPv6 */
+
+    s->host.len = u.host.len;
+    p = u.host.data;
+
+    if (s->host.len > 2 && p[0] == '[') {
+        p++;
+        s->host.len -= 2;
+    }
+
+    s->host.data = ngx_pcalloc(cf->pool, s->host.len + 1);
+    if (s->host.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_strlow(s->host.data, p, s->host.len);
+
+    s->port = u.port;
+    s->addrs = u.addrs;
+    s->naddrs = u.naddrs;
+    s->literal = (u.naddrs != 0);
+
+    s->host_header = u.host;
+
+    if (u.port != u.default_port) {
+        s->host_header.len = u.host.len + 1 + u.port_text.len;
+    }
+
+    s->uri = u.uri;
+
+    if (s->uri.len == 0) {
+        ngx_str_set(&s->uri, "/");
+    }
+
+    /* paths of RPC services hold keys: they do not go into logs */
+
+    s->url.data = value[1].data;
+    s->url.len = u.host.data + s->host_header.len - value[1].data;
+
+    loopback = (s->host.len == 9
+                && ngx_strncmp(s->host.data, "localhost", 9) == 0);
+
+    if (s->literal) {
+        sa = s->addrs[0].sockaddr;
+
+        if (sa->sa_family == AF_INET) {
+            loopback = (ntohl(((struct sockaddr_in *) sa)->sin_addr.s_addr)
+                        >> 24) == 127;
+
+#if (NGX_HAVE_INET6)
+        } else if (sa->sa_family == AF_INET6) {
+            loopback = IN6_IS_ADDR_LOOPBACK(
+                                  &((struct sockaddr_in6 *) sa)->sin6_addr);
+#endif
+        }
+    }
+
+    if (!s->https && !loopback) {
+
+        if (!insecure) {
+            return "without TLS lets anybody on the way name the enclaves; "
+                   "use https:// or add \"insecure\"";
+        }
+
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "RPC \"%V\" is not protected by TLS: anybody on "
+                           "the way can name the enclaves", &s->url);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tee_registry_pcr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tee_registry_t  *reg = conf;
+
+    u_char     *hash;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    hash = ngx_array_push(&reg->pcr);
+    if (hash == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_tee_registry_hex(&value[1], hash, 32) != NGX_OK) {
+        return "needs 0x and 64 hexadecimal digits";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tee_registry_resolver(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tee_registry_t  *reg = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (reg->resolver) {
+        return "is duplicate";
+    }
+
+    reg->resolver = ngx_resolver_create(cf, &value[1], cf->args->nelts - 1);
+
+    return reg->resolver ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_tee_registry_finish(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
+{
+    char  *rv;
+
+    ngx_conf_init_uint_value(reg->quorum, 1);
+    ngx_conf_init_uint_value(reg->type, 0);
+    ngx_conf_init_uint_value(reg->method, NGX_HTTP_TEE_METHOD_ACTIVE);
+    ngx_conf_init_msec_value(reg->refresh, 300000);
+    ngx_conf_init_msec_value(reg->refresh_min, 5000);
+    ngx_conf_init_value(reg->max_stale, 3600);
+    ngx_conf_init_value(reg->max_block_age, 120);
+    ngx_conf_init_size_value(reg->zone_size, 4 * 1024 * 1024);
+    ngx_conf_init_value(reg->allow_private, 0);
+    ngx_conf_init_msec_value(reg->connect_timeout, 5000);
+    ngx_conf_init_msec_value(reg->send_timeout, 5000);
+    ngx_conf_init_msec_value(reg->read_timeout, 10000);
+    ngx_conf_init_msec_value(reg->rpc_timeout, 60000);
+    ngx_conf_init_size_value(reg->max_response, 64 * 1024 * 1024);
+    ngx_conf_init_msec_value(reg->resolver_timeout, 5000);
+
+    rv = ngx_http_tee_registry_sources(cf, reg);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (reg->refresh < 100 || reg->max_stale == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "registry \"%V\": \"refresh\" must be 100ms or "
+                           "more, and \"max_stale\" not zero", &reg->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (reg->zone_size < (size_t) (32 * ngx_pagesize)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "registry \"%V\": zone is smaller than %uz bytes",
+                           &reg->name, (size_t) (32 * ngx_pagesize));
+        return NGX_CONF_ERROR;
+    }
+
+    reg->thread_pool = ngx_thread_pool_add(cf, NULL);
+    if (reg->thread_pool == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (reg->file.len) {
+        if (ngx_http_tee_registry_read_file(cf, reg) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else {
+        if (ngx_http_tee_registry_ssl(cf, reg) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (reg->state.len) {
+            ngx_http_tee_registry_read_state(cf, reg);
+        }
+    }
+
+    if (ngx_http_tee_registry_zone(cf, reg) != NGX_OK
+        || ngx_http_tee_counters_add(cf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tee_registry_sources(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
+{
+    const char  *why;
+
+    why = NULL;
+
+    if (reg->file.len) {
+        if (reg->has_contract || reg->chain_id || reg->servers.nelts
+            || reg->state.len)
+        {
+            why = "\"file\" excludes \"contract\", \"chain_id\", \"rpc\" and "
+                  "\"state\"";
+        }
+
+    } else if (!reg->has_contract || reg->chain_id == 0
+               || reg->servers.nelts == 0)
+    {
+        why = "needs \"contract\", \"chain_id\" and \"rpc\", or \"file\"";
+
+    } else if (reg->quorum > reg->servers.nelts) {
+        why = "\"quorum\" is more than there are RPCs";
+    }
+
+    if (why) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "registry \"%V\": %s",
+                           &reg->name, why);
+        return NGX_CONF_ERROR;
+    }
+
+    if (reg->file.len
+        && ngx_conf_full_name(cf->cycle, &reg->file, 1) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (reg->state.len
+        && ngx_conf_full_name(cf->cycle, &reg->state, 0) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* After the whole http block: its "resolver" may stand anywhere. */
+
+ngx_int_t
+ngx_http_tee_registry_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_array_t                *registries;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_tee_registry_t   **regs;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    registries = ngx_http_tee_registry_array(cf);
+    regs = registries->elts;
+
+    for (i = 0; i < registries->nelts; i++) {
+
+        if (regs[i]->resolver == NULL
+            && clcf->resolver
+            && clcf->resolver->connections.nelts)
+        {
+            regs[i]->resolver = clcf->resolver;
+        }
+
+        if (ngx_http_tee_registry_servers(cf, regs[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_registry_servers(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
+{
+    ngx_url_t               u;
+    ngx_uint_t              i;
+    ngx_http_tee_server_t  *s;
+
+    s = reg->servers.elts;
+
+    for (i = 0; i < reg->servers.nelts; i++) {
+
+        s[i].ssl = reg->ssl;
+        s[i].resolver = reg->resolver;
+        s[i].resolver_timeout = reg->resolver_timeout;
+        s[i].connect_timeout = reg->connect_timeout;
+        s[i].send_timeout = reg->send_timeout;
+        s[i].read_timeout = reg->read_timeout;
+        s[i].timeout = reg->rpc_timeout;
+        s[i].max_response = reg->max_response;
+
+        if (s[i].naddrs || reg->resolver) {
+            continue;
+        }
+
+        /* as proxy_pass does: at start, once */
+
+        ngx_memzero(&u, sizeof(ngx_url_t));
+
+        u.url = s[i].host;
+        u.default_port = s[i].port;
+
+        if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "tee registry \"%V\": %s in RPC \"%V\"; a "
+                          "\"resolver\" would look it up at run time",
+                          &reg->name, u.err ? u.err : "bad host", &s[i].url);
+            return NGX_ERROR;
+        }
+
+        s[i].addrs = u.addrs;
+        s[i].naddrs = u.naddrs;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_registry_ssl(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    reg->ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
+    if (reg->ssl == NULL) {
+        return NGX_ERROR;
+    }
+
+    reg->ssl->log = cf->log;
+
+    if (ngx_ssl_create(reg->ssl, NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3, NULL)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_tee_registry_cleanup;
+    cln->data = reg;
+
+    if (reg->trusted_certificate.len == 0) {
+        /* the system's; without any, nothing verifies */
+        return SSL_CTX_set_default_verify_paths(reg->ssl->ctx) == 1
+               ? NGX_OK : NGX_ERROR;
+    }
+
+    return ngx_ssl_trusted_certificate(cf, reg->ssl,
+                                       &reg->trusted_certificate, 5);
+}
+
+
+static void
+ngx_http_tee_registry_cleanup(void *data)
+{
+    ngx_http_tee_registry_t  *reg = data;
+
+    ngx_ssl_cleanup_ctx(reg->ssl);
+}
+
+
+static void
+ngx_http_tee_registry_free_initial(void *data)
+{
+    ngx_http_tee_registry_t  *reg = data;
+
+    free(reg->initial);
+    reg->initial = NULL;
+}
+
+
+/*
+ * The zone's name holds a digest of all that decides on its content, so a
+ * changed configuration starts with an empty zone and never with a snapshot
+ * made under other rules.
+ */
+
+static ngx_int_t
+ngx_http_tee_registry_zone(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
+{
+    u_char              *p, buf[256], digests[3 * 32], id[32];
+    tee_str_t            s;
+    ngx_str_t            name;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_tee_registry_free_initial;
+    cln->data = reg;
+
+    p = ngx_snprintf(buf, sizeof(buf), "%uz:%uz:%uL:%ui:%ui:%i:%ui:",
+                     sizeof(ngx_http_tee_shm_t), sizeof(tee_snapshot_entry_t),
+                     reg->chain_id, reg->type, reg->method,
+                     reg->allow_private, reg->quorum);
+    p = ngx_cpymem(p, reg->contract, 20);
+
+    s.data = buf;
+    s.len = p - buf;
+
+    if (tee_sha256(s, digests) != TEE_OK) {
+        return NGX_ERROR;
+    }
+
+    s.data = reg->pcr.elts;
+    s.len = 32 * reg->pcr.nelts;
+
+    if (tee_sha256(s, digests + 32) != TEE_OK) {
+        return NGX_ERROR;
+    }
+
+    s.data = (u_char *) reg->initial;
+    s.len = reg->file.len ? (size_t) reg->initial->size : 0;
+
+    if (tee_sha256(s, digests + 64) != TEE_OK) {
+        return NGX_ERROR;
+    }
+
+    s.data = digests;
+    s.len = sizeof(digests);
+
+    if (tee_sha256(s, id) != TEE_OK) {
+        return NGX_ERROR;
+    }
+
+    name.len = sizeof("tee_registry::") - 1 + reg->name.len + 32;
+    name.data = ngx_pnalloc(cf->pool, name.len);
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(name.data, "tee_registry:%V:", &reg->name);
+    ngx_hex_dump(p, id, 16);
+
+    reg->zone = ngx_shared_memory_add(cf, &name, reg->zone_size,
+                                      &ngx_http_tee_module);
+    if (reg->zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    reg->zone->init = ngx_http_tee_registry_zone_init;
+    reg->zone->data = reg;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_registry_zone_init(ngx_shm_zone_t *zone, void *data)
+{
+    return ngx_http_tee_shm_init(zone->data, zone, data);
+}
+
+
+static ngx_int_t
+ngx_http_tee_registry_read_file(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
+{
+    u_char                *p;
+    tee_rc_t               rc;
+    uint32_t               at;
+    ngx_str_t              text;
+    const char            *why;
+    tee_registry_list_t    list;
+    ngx_http_tee_file_t    file;
+    tee_registry_rules_t   rules;
+
+    if (ngx_http_tee_registry_read(cf->pool, &reg->file, reg->max_response,
+                                   NULL, &text, &why)
+        != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "registry \"%V\": file \"%V\" %s",
+                           &reg->name, &reg->file, why);
+        return NGX_ERROR;
+    }
+
+    file.cf = cf;
+    file.registry = reg;
+    file.dir = reg->file;
+
+    for (p = file.dir.data + file.dir.len; p > file.dir.data; p--) {
+        if (p[-1] == '/') {
+            break;
+        }
+    }
+
+    file.dir.len = p - file.dir.data;
+
+    ngx_http_tee_registry_rules(reg, &rules);
+    tee_registry_init(&list, &rules);
+
+    at = 0;
+    why = NULL;
+
+    rc = tee_registry_add_json(&list, ngx_http_tee_str(&text),
+                               ngx_http_tee_registry_blob, &file, &at, &why);
+
+    if (rc == TEE_OK) {
+        rc = tee_registry_finish(&list, &reg->initial);
+    }
+
+    reg->initial_skipped = list.nskipped;
+    reg->initial_time = ngx_time();
+
+    if (rc != TEE_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "registry \"%V\": file \"%V\" cannot be used: %s, "
+                           "entry %uD: %s",
+                           &reg->name, &reg->file, tee_strerror(rc), at,
+                           why ? why : "-");
+    }
+
+    tee_registry_free(&list);
+
+    return rc == TEE_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+/* A path, relative to the registry file, or base64. */
+
+static tee_rc_t
+ngx_http_tee_registry_blob(void *ctx, tee_blob_t what, tee_str_t text,
+    tee_str_t *der)
+{
+    ngx_http_tee_file_t  *file = ctx;
+
+    ngx_int_t    path;
+    ngx_str_t    in, out, name;
+    const char  *why;
+
+    in.data = (u_char *) text.data;
+    in.len = text.len;
+
+    path = in.len && (in.data[0] == '/' || in.data[0] == '.');
+
+    if (in.len > 4 && !path) {
+        path = (ngx_strncmp(in.data + in.len - 4, ".pem", 4) == 0
+                || ngx_strncmp(in.data + in.len - 4, ".der", 4) == 0
+                || ngx_strncmp(in.data + in.len - 4, ".crt", 4) == 0);
+    }
+
+    if (!path) {
+        out.data = ngx_pnalloc(file->cf->pool,
+                               ngx_base64_decoded_length(in.len));
+        if (out.data == NULL) {
+            return TEE_NOMEM;
+        }
+
+        if (ngx_decode_base64(&out, &in) != NGX_OK) {
+            return TEE_MALFORMED;
+        }
+
+        der->data = out.data;
+        der->len = out.len;
+
+        return TEE_OK;
+    }
+
+    name.len = (in.data[0] == '/' ? 0 : file->dir.len) + in.len;
+    name.data = ngx_pnalloc(file->cf->pool, name.len + 1);
+    if (name.data == NULL) {
+        return TEE_NOMEM;
+    }
+
+    (void) ngx_sprintf(name.data, "%*s%V%Z",
+                       name.len - in.len, file->dir.data, &in);
+
+    if (ngx_http_tee_registry_read(file->cf->pool, &name, 1024 * 1024, NULL,
+                                   &out, &why)
+        != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, file->cf, ngx_errno,
+                           "registry \"%V\": file \"%V\" %s",
+                           &file->registry->name, &name, why);
+        return TEE_MALFORMED;
+    }
+
+    if (ngx_strlcasestrn(out.data, out.data + out.len,
+                         (u_char *) "-----begin ", sizeof("-----begin ") - 2)
+        == NULL)
+    {
+        der->data = out.data;
+        der->len = out.len;
+        return TEE_OK;
+    }
+
+    return ngx_http_tee_registry_pem(&out, file->cf->pool, der) == NGX_OK
+           ? TEE_OK : TEE_MALFORMED;
+}
+
+
+/* The first block of a PEM text. */
+
+static ngx_int_t
+ngx_http_tee_registry_pem(ngx_str_t *pem, ngx_pool_t *pool, tee_str_t *der)
+{
+    u_char     *p, *q, *end;
+    ngx_str_t   in, out;
+
+    end = pem->data + pem->len;
+
+    p = ngx_strlcasestrn(pem->data, end, (u_char *) "-----begin ",
+                         sizeof("-----begin ") - 2);
+    p = p ? ngx_strlchr(p, end, '\n') : NULL;
+
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    q = ngx_strlcasestrn(p, end, (u_char *) "-----end ",
+                         sizeof("-----end ") - 2);
+    if (q == NULL) {
+        return NGX_ERROR;
+    }
+
+    in.data = ngx_pnalloc(pool, q - p);
+    out.data = ngx_pnalloc(pool, ngx_base64_decoded_length(q - p));
+
+    if (in.data == NULL || out.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (in.len = 0; p < q; p++) {
+        if (*p > ' ') {
+            in.data[in.len++] = *p;
+        }
+    }
+
+    if (ngx_decode_base64(&out, &in) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    der->data = out.data;
+    der->len = out.len;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The last good answer of an earlier run.  It is somebody's word about which
+ * certificates to trust, so it must be a plain file that only its owner, the
+ * workers' user or root, can read or write.
+ */
+
+static void
+ngx_http_tee_registry_read_state(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
+{
+    uint32_t               at;
+    ngx_str_t              text;
+    ngx_uid_t              owner;
+    const char            *why;
+    ngx_core_conf_t       *ccf;
+    tee_registry_meta_t    meta;
+    tee_registry_list_t    list;
+    tee_registry_rules_t   rules;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                           ngx_core_module);
+    owner = ccf->user;
+
+    if (ngx_http_tee_registry_read(cf->temp_pool, &reg->state,
+                                   reg->max_response, &owner, &text, &why)
+        != NGX_OK)
+    {
+        if (ngx_errno != NGX_ENOENT) {
+            goto failed;
+        }
+
+        return;
+    }
+
+    if (tee_registry_load_meta(ngx_http_tee_str(&text), &ngx_http_tee_alloc,
+                               &meta)
+        != TEE_OK)
+    {
+        why = "is damaged";
+        goto failed;
+    }
+
+    if (meta.chain_id != reg->chain_id
+        || meta.tee_type != reg->type
+        || ngx_memcmp(meta.contract, reg->contract, 20) != 0)
+    {
+        why = "is of another contract, chain or type";
+        goto failed;
+    }
+
+    if (meta.saved_at > ngx_time() + 60) {
+        why = "is from the future; is the clock right?";
+        goto failed;
+    }
+
+    ngx_http_tee_registry_rules(reg, &rules);
+    tee_registry_init(&list, &rules);
+
+    if (tee_registry_add_json(&list, ngx_http_tee_str(&text), NULL, NULL, &at,
+                              &why)
+        != TEE_OK
+        || tee_registry_finish(&list, &reg->initial) != TEE_OK)
+    {
+        tee_registry_free(&list);
+        why = "cannot be used";
+        goto failed;
+    }
+
+    reg->initial_skipped = list.nskipped;
+    reg->initial_block = meta.block;
+    reg->initial_time = ngx_min(meta.saved_at, ngx_time());
+
+    tee_registry_free(&list);
+
+    return;
+
+failed:
+
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "registry \"%V\": state \"%V\" %s; it is ignored",
+                       &reg->name, &reg->state, why);
+}
+
+
+/* With "owner": a plain file of this user or root, and of nobody else. */
+
+static ngx_int_t
+ngx_http_tee_registry_read(ngx_pool_t *pool, ngx_str_t *path, size_t max,
+    ngx_uid_t *owner, ngx_str_t *text, const char **why)
+{
+    int              fd;
+    ssize_t          n;
+    struct stat      st;
+
+    fd = open((char *) path->data,
+              O_RDONLY|O_CLOEXEC|O_NONBLOCK|(owner ? O_NOFOLLOW : 0));
+
+    if (fd == -1) {
+        *why = "cannot be opened";
+        return NGX_ERROR;
+    }
+
+    ngx_set_errno(0);
+
+    if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+        *why = "is not a plain file";
+        goto failed;
+    }
+
+    if ((size_t) st.st_size > max) {
+        *why = "is too large";
+        goto failed;
+    }
+
+    if (owner
+        && ((st.st_mode & 077)
+            || (st.st_uid != 0 && st.st_uid != geteuid()
+                && (*owner == (ngx_uid_t) NGX_CONF_UNSET_UINT
+                    || st.st_uid != *owner))))
+    {
+        *why = "is not private: it must have mode 0600 and belong to the "
+               "workers' user";
+        goto failed;
+    }
+
+    text->data = ngx_pnalloc(pool, st.st_size + 1);
+    if (text->data == NULL) {
+        *why = "does not fit into memory";
+        goto failed;
+    }
+
+    text->len = 0;
+
+    while (text->len < (size_t) st.st_size) {
+        n = read(fd, text->data + text->len, st.st_size - text->len);
+
+        if (n <= 0) {
+            *why = "cannot be read";
+            goto failed;
+        }
+
+        text->len += n;
+    }
+
+    (void) close(fd);
+
+    return NGX_OK;
+
+failed:
+
+    (void) close(fd);
+    ngx_set_errno(NGX_EINVAL);
+
+    return NGX_ERROR;
+}

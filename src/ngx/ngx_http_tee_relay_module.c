@@ -1,0 +1,746 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <ngx_http_tee.h>
+#include <ngx_http_tee_relay.h>
+
+
+/*
+ * tee_relay: the request phase.  What is not a sealed request is refused, and
+ * what goes on is built from an allow-list, so that nothing about the client
+ * reaches the gateway.  What the configuration would add is checked at start.
+ */
+
+
+/* Until its handshake is complete, TLS early data may be a replay. */
+
+#define NGX_HTTP_TEE_TOO_EARLY  425
+
+
+typedef struct {
+    const char    *word;
+    const char    *why;
+} ngx_http_tee_relay_ban_t;
+
+
+static ngx_int_t ngx_http_tee_relay_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_tee_relay_not_allowed(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_tee_relay_type(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_tee_relay_early(ngx_http_request_t *r);
+static ngx_int_t ngx_http_tee_relay_strip(ngx_http_request_t *r,
+    ngx_http_tee_relay_loc_conf_t *rlcf);
+
+static void *ngx_http_tee_relay_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_tee_relay_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_tee_relay_check(ngx_conf_t *cf,
+    ngx_http_tee_relay_loc_conf_t *conf);
+static char *ngx_http_tee_relay_check_headers(ngx_conf_t *cf,
+    ngx_http_tee_relay_loc_conf_t *conf, ngx_array_t *headers);
+static const char *ngx_http_tee_relay_check_value(ngx_str_t *value);
+static char *ngx_http_tee_relay(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_tee_relay_pass_header(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_tee_relay_init(ngx_conf_t *cf);
+
+
+static ngx_command_t  ngx_http_tee_relay_commands[] = {
+
+    { ngx_string("tee_relay"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_http_tee_relay,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_tee_relay_loc_conf_t, enable),
+      NULL },
+
+    { ngx_string("tee_relay_max_body"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_tee_relay_loc_conf_t, max_body),
+      NULL },
+
+    { ngx_string("tee_relay_pass_header"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_tee_relay_pass_header,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_tee_relay_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_tee_relay_init,               /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_tee_relay_create_loc_conf,    /* create location configuration */
+    ngx_http_tee_relay_merge_loc_conf      /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_tee_relay_module = {
+    NGX_MODULE_V1,
+    &ngx_http_tee_relay_module_ctx,        /* module context */
+    ngx_http_tee_relay_commands,           /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* What a gateway needs to know, and all that clients send alike. */
+
+static ngx_str_t  ngx_http_tee_relay_passed[] = {
+    ngx_string("content-type"),
+    ngx_string("content-length"),
+    ngx_string("transfer-encoding"),
+    ngx_string("accept"),
+    ngx_string("incremental"),
+    ngx_string("x-ohttp-stream"),
+    ngx_null_string
+};
+
+
+/* What proxy_set_header may set toward a gateway. */
+
+static ngx_str_t  ngx_http_tee_relay_settable[] = {
+    ngx_string("host"),
+    ngx_string("connection"),
+    ngx_string("content-type"),
+    ngx_string("accept"),
+    ngx_string("authorization"),
+    ngx_string("x-settlement-type"),
+    ngx_string("incremental"),
+    ngx_null_string
+};
+
+
+static ngx_http_tee_relay_ban_t  ngx_http_tee_relay_bans[] = {
+    { "remote_", "the client's address or user" },
+    { "binary_remote_addr", "the client's address" },
+    { "realip_remote_", "the client's address" },
+    { "proxy_protocol_", "the client's address" },
+    { "proxy_add_x_forwarded_for", "the client's address" },
+    { "http_", "a field of the client's request" },
+    { "sent_http_", "a field of the client's exchange" },
+    { "cookie_", "the client's cookies" },
+    { "arg_", "the client's query" },
+    { "args", "the client's query" },
+    { "query_string", "the client's query" },
+    { "is_args", "the client's query" },
+    { "request", "the client's request" },
+    { "uri", "the client's request" },
+    { "document_uri", "the client's request" },
+    { "host", "the name the client has used" },
+    { "ssl_", "the client's TLS connection" },
+    { "connection", "the client's connection" },
+    { "geoip", "the client's place" },
+    { "tcpinfo_", "the client's connection" },
+    { "http2", "the client's connection" },
+    { "http3", "the client's connection" },
+    { "quic", "the client's connection" },
+    { "server_protocol", "the client's connection" },
+    { "uid_", "the client's identity" },
+    { "jwt_", "the client's identity" },
+    { "otel_", "a trace of the request" },
+    { "opentracing_", "a trace of the request" },
+    { "msec", "the time of the request" },
+    { "time_", "the time of the request" },
+    { NULL, NULL }
+};
+
+
+static ngx_int_t
+ngx_http_tee_relay_handler(ngx_http_request_t *r)
+{
+    ngx_uint_t                      type;
+    ngx_http_tee_relay_ctx_t       *ctx;
+    ngx_http_tee_relay_loc_conf_t  *rlcf;
+
+    rlcf = ngx_http_get_module_loc_conf(r, ngx_http_tee_relay_module);
+
+    if (!rlcf->enable || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_tee_relay_module);
+
+    if (ctx) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_tee_count(NGX_HTTP_TEE_RELAY_REQUESTS);
+
+    if (r->method != NGX_HTTP_POST) {
+        return ngx_http_tee_relay_not_allowed(r);
+    }
+
+    if (ngx_http_tee_relay_early(r)) {
+        ngx_http_tee_count(NGX_HTTP_TEE_RELAY_EARLY);
+        return ngx_http_tee_problem(r, NGX_HTTP_TEE_TOO_EARLY, "early_data",
+                                    "a sealed request in TLS early data may "
+                                    "be a replay; send it again");
+    }
+
+    type = ngx_http_tee_relay_type(r);
+
+    if (type == NGX_HTTP_TEE_RELAY_NO_TYPE) {
+        ngx_http_tee_count(NGX_HTTP_TEE_RELAY_TYPE);
+        return ngx_http_tee_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                    "media_type",
+                                    "the content must be message/ohttp-req "
+                                    "or message/ohttp-chunked-req");
+    }
+
+    if (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked) {
+        ngx_http_tee_count(NGX_HTTP_TEE_RELAY_EMPTY);
+        return ngx_http_tee_problem(r, NGX_HTTP_BAD_REQUEST, "no_content",
+                                    "the request has no content");
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_tee_relay_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->type = type;
+    ngx_http_set_ctx(r, ctx, ngx_http_tee_relay_module);
+
+    if (ngx_http_tee_relay_strip(r, rlcf) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_tee_relay_not_allowed(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    ngx_http_tee_count(NGX_HTTP_TEE_RELAY_METHOD);
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    ngx_str_set(&h->key, "Allow");
+    ngx_str_set(&h->value, "POST");
+
+    return ngx_http_tee_problem(r, NGX_HTTP_NOT_ALLOWED, "method",
+                                "a sealed request is sent by POST");
+}
+
+
+static ngx_uint_t
+ngx_http_tee_relay_type(ngx_http_request_t *r)
+{
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_HTTP_TEE_RELAY_NO_TYPE;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    if (ngx_http_tee_relay_is_type(type, "message/ohttp-req")) {
+        return NGX_HTTP_TEE_RELAY_WHOLE;
+    }
+
+    if (ngx_http_tee_relay_is_type(type, "message/ohttp-chunked-req")) {
+        return NGX_HTTP_TEE_RELAY_CHUNKED;
+    }
+
+    return NGX_HTTP_TEE_RELAY_NO_TYPE;
+}
+
+
+/* Parameters are legal and mean nothing. */
+
+ngx_uint_t
+ngx_http_tee_relay_is_type(ngx_str_t *type, const char *name)
+{
+    size_t   len;
+    u_char  *p, *last;
+
+    len = ngx_strlen(name);
+
+    if (type->len < len
+        || ngx_strncasecmp(type->data, (u_char *) name, len) != 0)
+    {
+        return 0;
+    }
+
+    last = type->data + type->len;
+
+    for (p = type->data + len; p < last; p++) {
+        if (*p != ' ' && *p != '\t') {
+            break;
+        }
+    }
+
+    return p == last || *p == ';';
+}
+
+
+/* RFC 8470: ours, or that of a TLS terminator in front of us. */
+
+static ngx_uint_t
+ngx_http_tee_relay_early(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl
+        && r->connection->ssl->in_early
+        && SSL_in_init(r->connection->ssl->connection))
+    {
+        return 1;
+    }
+#endif
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return 0;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("early-data") - 1
+            && ngx_strncmp(h[i].lowcase_key, "early-data",
+                           sizeof("early-data") - 1)
+               == 0
+            && h[i].value.len == 1 && h[i].value.data[0] == '1')
+        {
+            return 1;
+        }
+    }
+}
+
+
+ngx_uint_t
+ngx_http_tee_relay_listed(ngx_str_t *list, ngx_str_t *name)
+{
+    for ( /* void */ ; list->len; list++) {
+        if (list->len == name->len
+            && ngx_strncasecmp(list->data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_http_tee_relay_passes(ngx_http_tee_relay_loc_conf_t *rlcf,
+    ngx_str_t *name)
+{
+    ngx_str_t   *names;
+    ngx_uint_t   i;
+
+    if (rlcf->pass == NULL) {
+        return 0;
+    }
+
+    names = rlcf->pass->elts;
+
+    for (i = 0; i < rlcf->pass->nelts; i++) {
+        if (names[i].len == name->len
+            && ngx_strncasecmp(names[i].data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * The proxy copies what is in the list of fields, so the list is made anew.
+ * The pointers to single fields stay: nginx needs them for this connection.
+ */
+
+static ngx_int_t
+ngx_http_tee_relay_strip(ngx_http_request_t *r,
+    ngx_http_tee_relay_loc_conf_t *rlcf)
+{
+    ngx_list_t        passed;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *copy;
+
+    if (ngx_list_init(&passed, r->pool, 8, sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (!ngx_http_tee_relay_listed(ngx_http_tee_relay_passed, &h[i].key)
+            && !ngx_http_tee_relay_passes(rlcf, &h[i].key))
+        {
+            continue;
+        }
+
+        copy = ngx_list_push(&passed);
+        if (copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        *copy = h[i];
+    }
+
+    r->headers_in.headers = passed;
+
+    if (passed.last == &passed.part) {
+        r->headers_in.headers.last = &r->headers_in.headers.part;
+    }
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_tee_relay_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_tee_relay_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_tee_relay_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->enable = NGX_CONF_UNSET;
+    conf->max_body = NGX_CONF_UNSET;
+    conf->pass = NGX_CONF_UNSET_PTR;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_tee_relay_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_tee_relay_loc_conf_t  *prev = parent;
+    ngx_http_tee_relay_loc_conf_t  *conf = child;
+
+    ngx_conf_merge_value(conf->enable, prev->enable, 0);
+    ngx_conf_merge_off_value(conf->max_body, prev->max_body,
+                             20 * 1024 * 1024);
+    ngx_conf_merge_ptr_value(conf->pass, prev->pass, NULL);
+
+    return conf->enable ? ngx_http_tee_relay_check(cf, conf) : NGX_CONF_OK;
+}
+
+
+/* The proxy and gzip modules have merged before us: what is seen is final. */
+
+static char *
+ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
+{
+    ngx_flag_t                *gzip;
+    ngx_uint_t                *version;
+    const char                *why;
+    ngx_array_t              **headers;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_upstream_conf_t  *ucf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* every upstream.conf of nginx's modules is the first member */
+    ucf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_proxy_module);
+
+    version = ngx_http_tee_conf_value(cf, &ngx_http_proxy_module,
+                                      "proxy_http_version");
+    headers = ngx_http_tee_conf_value(cf, &ngx_http_proxy_module,
+                                      "proxy_set_header");
+    gzip = NULL;
+
+#if (NGX_HTTP_GZIP)
+    gzip = ngx_http_tee_conf_value(cf, &ngx_http_gzip_filter_module, "gzip");
+#endif
+
+    why = NULL;
+
+    if (version == NULL || headers == NULL) {
+        why = "this nginx does not let the relay see what "
+              "\"proxy_set_header\" adds";
+
+    } else if (gzip && *gzip) {
+        why = "\"gzip\" must be off: sealed content does not shrink, and its "
+              "length says more";
+
+    } else if (ucf->next_upstream & NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT) {
+        why = "\"proxy_next_upstream non_idempotent\" could send a sealed "
+              "request twice";
+
+    } else if (!ucf->pass_request_headers || !ucf->pass_request_body) {
+        why = "\"proxy_pass_request_headers\" and \"proxy_pass_request_body\" "
+              "must be on";
+
+    } else if (ucf->store > 0
+#if (NGX_HTTP_CACHE)
+               || ucf->cache > 0
+#endif
+              )
+    {
+        why = "sealed responses must not be stored: no \"proxy_cache\" or "
+              "\"proxy_store\"";
+    }
+
+    if (why) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "tee_relay in location \"%V\": %s", &clcf->name, why);
+        return NGX_CONF_ERROR;
+    }
+
+    /* both directions stream, and a reply may be chunked */
+
+    ucf->buffering = 0;
+    ucf->request_buffering = 0;
+
+    if (*version < NGX_HTTP_VERSION_11) {
+        *version = NGX_HTTP_VERSION_11;
+    }
+
+    /* nginx refuses what is larger, before and while it reads */
+
+    clcf->client_max_body_size = conf->max_body;
+
+    return ngx_http_tee_relay_check_headers(cf, conf, *headers);
+}
+
+
+static char *
+ngx_http_tee_relay_check_headers(ngx_conf_t *cf,
+    ngx_http_tee_relay_loc_conf_t *conf, ngx_array_t *headers)
+{
+    ngx_uint_t                 i;
+    const char                *why;
+    ngx_keyval_t              *kv;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (headers == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    kv = headers->elts;
+
+    for (i = 0; i < headers->nelts; i++) {
+
+        if (kv[i].value.len == 0) {
+            continue;
+        }
+
+        why = NULL;
+
+        if (!ngx_http_tee_relay_listed(ngx_http_tee_relay_settable,
+                                       &kv[i].key)
+            && !ngx_http_tee_relay_passes(conf, &kv[i].key))
+        {
+            why = "a field that is not on the allow-list";
+
+        } else if (!ngx_http_tee_relay_passes(conf, &kv[i].key)) {
+            why = ngx_http_tee_relay_check_value(&kv[i].value);
+        }
+
+        if (why) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "tee_relay in location \"%V\": \"proxy_set_header "
+                          "%V %V\" would tell the gateway %s",
+                          &clcf->name, &kv[i].key, &kv[i].value, why);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Which variable of a value is about the client. */
+
+static const char *
+ngx_http_tee_relay_check_value(ngx_str_t *value)
+{
+    size_t                     len;
+    u_char                    *p, *last;
+    ngx_http_tee_relay_ban_t  *ban;
+
+    last = value->data + value->len;
+
+    for (p = value->data; p < last; p++) {
+
+        if (*p != '$') {
+            continue;
+        }
+
+        p++;
+
+        if (p < last && *p == '{') {
+            p++;
+        }
+
+        for (ban = ngx_http_tee_relay_bans; ban->word; ban++) {
+            len = ngx_strlen(ban->word);
+
+            if ((size_t) (last - p) >= len
+                && ngx_strncasecmp(p, (u_char *) ban->word, len) == 0)
+            {
+                return ban->why;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+static char *
+ngx_http_tee_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tee_relay_loc_conf_t  *rlcf = conf;
+
+    char  *rv;
+
+    rv = ngx_conf_set_flag_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || !rlcf->enable) {
+        return rv;
+    }
+
+    ngx_http_tee_problem_location(cf);
+
+    return ngx_http_tee_counters_add(cf) == NGX_OK ? NGX_CONF_OK
+                                                   : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_tee_relay_pass_header(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tee_relay_loc_conf_t  *rlcf = conf;
+
+    ngx_str_t   *value, *name;
+    ngx_uint_t   i, j;
+
+    static ngx_str_t  refused[] = {
+        ngx_string("cookie"),
+        ngx_string("set-cookie"),
+        ngx_string("user-agent"),
+        ngx_string("forwarded"),
+        ngx_string("x-forwarded-for"),
+        ngx_string("x-real-ip"),
+        ngx_string("via"),
+        ngx_string("connection"),
+        ngx_string("host"),
+        ngx_string("authorization"),
+        ngx_null_string
+    };
+
+    if (rlcf->pass == NGX_CONF_UNSET_PTR) {
+        rlcf->pass = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+        if (rlcf->pass == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 0
+            || ngx_http_tee_relay_listed(refused, &value[i]))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "field \"%V\" would tell the gateway who asks",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        for (j = 0; j < value[i].len; j++) {
+            if (value[i].data[j] <= ' ' || value[i].data[j] == ':') {
+                return "needs names of fields";
+            }
+        }
+
+        name = ngx_array_push(rlcf->pass);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *name = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* After access control and limits, before the content handler. */
+
+static ngx_int_t
+ngx_http_tee_relay_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_tee_relay_handler;
+
+    return NGX_OK;
+}
