@@ -90,6 +90,45 @@ for my $page (sort keys %{ { %source, %pages } }) {
 is_deeply(\%documented, \%variables, 'the variables');
 
 
+# The closed lists: reasons of errors, counters, and what is logged
+
+my $text = join '', map { slurp($_) } glob "$root/src/ngx/*.[ch]";
+my %have = map { my $page = $_; $page => slurp("$root/docs/$page.md") }
+    qw(ngx_http_tee_problem_module ngx_http_tee_status_module
+       ngx_http_tee_pin_module operations);
+my $status = $have{ngx_http_tee_status_module} . $have{ngx_http_tee_pin_module};
+
+my %reasons = map { $_ => 1 }
+    $text =~ /ngx_http_tee_problem\([^;]*?"([a-z_]+)",/g,
+    $text =~ /->reason = "([a-z_]+)"/g;
+my %listed = map { $_ => 1 }
+    $have{ngx_http_tee_problem_module} =~ /^\| `([a-z_]+)` \|/mg;
+
+is_deeply(\%listed, \%reasons, 'the reasons of errors');
+
+my ($names) = $text =~ /reg_counter_names\[\w+\] = \{(.*?)\}/s;
+my @counters = (($names // '') =~ /"(\w+)"/g,
+    $text =~ /\{ "(?:upstream|pin|relay)", "(\w+)" \}/g);
+my @unknown = grep { $status !~ /`$_`/ } @counters;
+
+cmp_ok(scalar @counters, '>', 20, 'the source has counters');
+is("@unknown", '', 'the counters');
+
+my @silent;
+
+while ($text =~ /ngx_log_error\(NGX_LOG_(?:NOTICE|WARN|ERR|CRIT|ALERT),
+                 [^"]*?,\s* ((?:"(?:[^"\\]|\\.)*"\s*)+)/xg)
+{
+    my $message = join '', $1 =~ /"((?:[^"\\]|\\.)*)"/g;
+
+    $message =~ s/\\"/"/g;
+    $message =~ s/(?:%(?:u[A-Zi]|[Vsdil]))+/\xe2\x80\xa6/g;
+    push @silent, $message if index($have{operations}, "`$message`") < 0;
+}
+
+is(join("\n", @silent), '', 'the messages');
+
+
 # Links between the pages, and to files, lead somewhere
 
 for my $file ("$root/README.md", glob "$root/docs/*.md") {
