@@ -474,6 +474,13 @@ extern const tee_alloc_t  ngx_http_tee_alloc;
 #define ngx_http_tee_hex_id(dst, id)                                          \
     (*ngx_hex_dump(dst, (u_char *) (id), 32) = '\0')
 
+/* Another list of fields, until the proxy has built its request; restoring
+ * answers whether there was one. */
+
+ngx_int_t ngx_http_tee_headers_hide(ngx_http_request_t *r,
+    ngx_list_t *headers);
+ngx_uint_t ngx_http_tee_headers_restore(ngx_http_request_t *r);
+
 tee_str_t ngx_http_tee_str(ngx_str_t *s);
 ngx_int_t ngx_http_tee_parse_id(ngx_str_t *s, u_char id[32]);
 void *ngx_http_tee_conf_value(ngx_conf_t *cf, ngx_module_t *module,

@@ -12,6 +12,12 @@ typedef struct {
 } ngx_http_tee_main_conf_t;
 
 
+typedef struct {
+    ngx_list_t         headers;            /* of the request as it came */
+    unsigned           hidden:1;
+} ngx_http_tee_ctx_t;
+
+
 static void *ngx_http_tee_pool_alloc(void *ctx, size_t size);
 static void ngx_http_tee_pool_free(void *ctx, void *p);
 static ngx_int_t ngx_http_tee_counters_init(ngx_shm_zone_t *zone, void *data);
@@ -248,7 +254,9 @@ ngx_http_tee_conf_value(ngx_conf_t *cf, ngx_module_t *module,
         if (cmd->conf != NGX_HTTP_LOC_CONF_OFFSET
             || (cmd->set != ngx_conf_set_flag_slot
                 && cmd->set != ngx_conf_set_enum_slot
-                && cmd->set != ngx_conf_set_keyval_slot))
+                && cmd->set != ngx_conf_set_str_slot
+                && cmd->set != ngx_conf_set_keyval_slot
+                && cmd->set != ngx_http_set_complex_value_slot))
         {
             return NULL;
         }
@@ -259,6 +267,55 @@ ngx_http_tee_conf_value(ngx_conf_t *cf, ngx_module_t *module,
     }
 
     return NULL;
+}
+
+
+/*
+ * Between these two calls nginx's own modules see another list of fields of
+ * the request.
+ */
+
+ngx_int_t
+ngx_http_tee_headers_hide(ngx_http_request_t *r, ngx_list_t *headers)
+{
+    ngx_http_tee_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_tee_ctx_t));
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_tee_module);
+
+    /* a list of one part points into itself */
+
+    ctx->hidden = 1;
+    ctx->headers = r->headers_in.headers;
+    r->headers_in.headers = *headers;
+
+    if (headers->last == &headers->part) {
+        r->headers_in.headers.last = &r->headers_in.headers.part;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_tee_headers_restore(ngx_http_request_t *r)
+{
+    ngx_http_tee_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_tee_module);
+
+    if (ctx == NULL || !ctx->hidden) {
+        return 0;
+    }
+
+    ctx->hidden = 0;
+    r->headers_in.headers = ctx->headers;
+
+    return 1;
 }
 
 

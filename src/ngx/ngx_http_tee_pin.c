@@ -134,7 +134,6 @@ ngx_http_tee_pin_expect(ngx_connection_t *c, void *conf,
 static int
 ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
 {
-    int                  err;
     SSL                 *ssl;
     u_char               sha256[32], expected[65], presented[65], id[65];
     ngx_http_tee_pin_t  *pin;
@@ -150,8 +149,6 @@ ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
         X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
         return 0;
     }
-
-    err = X509_STORE_CTX_get_error(store);
 
     if (ngx_memcmp(sha256, pin->sha256, 32) != 0) {
 
@@ -173,10 +170,8 @@ ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
         return 0;
     }
 
-    if (err == X509_V_ERR_CERT_HAS_EXPIRED
-        || err == X509_V_ERR_CERT_NOT_YET_VALID
-        || !ngx_http_tee_pin_in_time(pin))
-    {
+    if (!ngx_http_tee_pin_in_time(pin)) {
+
         if (!pin->mismatch) {
             pin->mismatch = 1;
 
@@ -189,6 +184,7 @@ ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
                           id, &pin->peer);
         }
 
+        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_HAS_EXPIRED);
         return 0;
     }
 

@@ -650,6 +650,12 @@ ngx_http_tee_round_step(ngx_http_tee_round_t *round)
             continue;
         }
 
+        if (rpc->head.number < round->block) {
+            /* a little behind, which is no failure: it has no vote now */
+            rpc->step = NGX_HTTP_TEE_RPC_FAILED;
+            continue;
+        }
+
         round->pending++;
 
         if (rpc->head.number != round->block) {

@@ -32,6 +32,8 @@ static ngx_uint_t ngx_http_tee_relay_type(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_tee_relay_early(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_relay_strip(ngx_http_request_t *r,
     ngx_http_tee_relay_loc_conf_t *rlcf);
+static ngx_str_t *ngx_http_tee_relay_form(ngx_table_elt_t *h);
+static void ngx_http_tee_relay_fix_uri(ngx_http_request_t *r);
 
 static void *ngx_http_tee_relay_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_tee_relay_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -106,15 +108,32 @@ ngx_module_t  ngx_http_tee_relay_module = {
 };
 
 
-/* What a gateway needs to know, and all that clients send alike. */
+/*
+ * What a gateway needs to know, in the few forms that all clients share: free
+ * text in these fields would be a way to mark a client.
+ */
 
-static ngx_str_t  ngx_http_tee_relay_passed[] = {
-    ngx_string("content-type"),
+typedef struct {
+    ngx_str_t      field;
+    ngx_str_t      value;
+} ngx_http_tee_relay_form_t;
+
+
+static ngx_http_tee_relay_form_t  ngx_http_tee_relay_forms[] = {
+    { ngx_string("content-type"), ngx_string("message/ohttp-req") },
+    { ngx_string("content-type"), ngx_string("message/ohttp-chunked-req") },
+    { ngx_string("accept"), ngx_string("message/ohttp-res") },
+    { ngx_string("accept"), ngx_string("message/ohttp-chunked-res") },
+    { ngx_string("incremental"), ngx_string("?1") },
+    { ngx_null_string, ngx_null_string }
+};
+
+
+/* The proxy makes these anew from the length or its absence. */
+
+static ngx_str_t  ngx_http_tee_relay_framing[] = {
     ngx_string("content-length"),
     ngx_string("transfer-encoding"),
-    ngx_string("accept"),
-    ngx_string("incremental"),
-    ngx_string("x-ohttp-stream"),
     ngx_null_string
 };
 
@@ -391,14 +410,15 @@ ngx_http_tee_relay_passes(ngx_http_tee_relay_loc_conf_t *rlcf,
 
 
 /*
- * The proxy copies what is in the list of fields, so the list is made anew.
- * The pointers to single fields stay: nginx needs them for this connection.
+ * The proxy copies what is in the list of fields, so it gets a list made anew;
+ * once it has built its request, the request is itself again.
  */
 
 static ngx_int_t
 ngx_http_tee_relay_strip(ngx_http_request_t *r,
     ngx_http_tee_relay_loc_conf_t *rlcf)
 {
+    ngx_str_t        *value;
     ngx_list_t        passed;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -425,10 +445,16 @@ ngx_http_tee_relay_strip(ngx_http_request_t *r,
             i = 0;
         }
 
-        if (!ngx_http_tee_relay_listed(ngx_http_tee_relay_passed, &h[i].key)
+        value = &h[i].value;
+
+        if (!ngx_http_tee_relay_listed(ngx_http_tee_relay_framing, &h[i].key)
             && !ngx_http_tee_relay_passes(rlcf, &h[i].key))
         {
-            continue;
+            value = ngx_http_tee_relay_form(&h[i]);
+
+            if (value == NULL) {
+                continue;
+            }
         }
 
         copy = ngx_list_push(&passed);
@@ -437,15 +463,58 @@ ngx_http_tee_relay_strip(ngx_http_request_t *r,
         }
 
         *copy = h[i];
+        copy->value = *value;
     }
 
-    r->headers_in.headers = passed;
+    ngx_http_tee_relay_fix_uri(r);
 
-    if (passed.last == &passed.part) {
-        r->headers_in.headers.last = &r->headers_in.headers.part;
+    return ngx_http_tee_headers_hide(r, &passed);
+}
+
+
+/* The value as all clients would send it, or NULL if it is not of a form. */
+
+static ngx_str_t *
+ngx_http_tee_relay_form(ngx_table_elt_t *h)
+{
+    ngx_http_tee_relay_form_t  *form;
+
+    for (form = ngx_http_tee_relay_forms; form->field.len; form++) {
+
+        if (form->field.len == h->key.len
+            && ngx_strncasecmp(form->field.data, h->key.data, h->key.len) == 0
+            && ngx_http_tee_relay_is_type(&h->value,
+                                          (char *) form->value.data))
+        {
+            return &form->value;
+        }
     }
 
-    return NGX_OK;
+    return NULL;
+}
+
+
+/* One relay resource stands for one gateway resource, without a query. */
+
+static void
+ngx_http_tee_relay_fix_uri(ngx_http_request_t *r)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    r->args.len = 0;
+    r->valid_unparsed_uri = 0;
+
+    if (r->uri.len > clcf->name.len
+        && ngx_strncmp(r->uri.data, clcf->name.data, clcf->name.len) == 0
+#if (NGX_PCRE)
+        && clcf->regex == NULL
+#endif
+       )
+    {
+        r->uri.len = clcf->name.len;
+    }
 }
 
 
@@ -487,12 +556,14 @@ ngx_http_tee_relay_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 static char *
 ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
 {
+    ngx_str_t                 *body;
     ngx_flag_t                *gzip;
     ngx_uint_t                *version;
     const char                *why;
     ngx_array_t              **headers;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_upstream_conf_t  *ucf;
+    ngx_http_complex_value_t **method;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -503,6 +574,10 @@ ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
                                       "proxy_http_version");
     headers = ngx_http_tee_conf_value(cf, &ngx_http_proxy_module,
                                       "proxy_set_header");
+    body = ngx_http_tee_conf_value(cf, &ngx_http_proxy_module,
+                                   "proxy_set_body");
+    method = ngx_http_tee_conf_value(cf, &ngx_http_proxy_module,
+                                     "proxy_method");
     gzip = NULL;
 
 #if (NGX_HTTP_GZIP)
@@ -511,9 +586,20 @@ ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
 
     why = NULL;
 
-    if (version == NULL || headers == NULL) {
+    if (version == NULL || headers == NULL || body == NULL || method == NULL)
+    {
         why = "this nginx does not let the relay see what "
-              "\"proxy_set_header\" adds";
+              "\"proxy_set_header\" and the like add";
+
+    } else if (body->len || *method) {
+        why = "\"proxy_set_body\" and \"proxy_method\" would change what is "
+              "sealed and sent";
+
+    } else if (ucf->local && ucf->local != NGX_CONF_UNSET_PTR
+               && ucf->local->value)
+    {
+        why = "\"proxy_bind\" with a variable could tell the gateway the "
+              "client's address";
 
     } else if (gzip && *gzip) {
         why = "\"gzip\" must be off: sealed content does not shrink, and its "

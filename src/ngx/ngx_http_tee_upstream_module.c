@@ -322,6 +322,20 @@ ngx_http_tee_upstream_init_outer(ngx_http_request_t *r,
 
     ngx_http_tee_count(NGX_HTTP_TEE_UPSTREAM_REQUESTS);
 
+    /* the request to the peer is built; "id" may come from any field */
+
+    if (ngx_http_tee_headers_restore(r) && u->resolved) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "tee upstream: variables in \"proxy_pass\" of a relay "
+                      "could tell the gateway who asks: name the upstream "
+                      "and the path");
+
+        (void) ngx_http_tee_problem(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                    "relay_variables",
+                                    "this relay is not configured safely");
+        return NGX_ERROR;
+    }
+
     if (!u->ssl) {
         ngx_http_tee_count(NGX_HTTP_TEE_UPSTREAM_PLAIN);
 
@@ -1024,8 +1038,10 @@ ngx_http_tee_upstream_output(void *data, ngx_chain_t *in)
 
         pd->checked = c;
 
-        /* what an earlier try has noted is over */
-        (void) ngx_http_tee_problem(pd->request, 0, NULL, NULL);
+        if (ngx_http_tee_problem_reason(pd->request)) {
+            /* what an earlier try has noted is over */
+            (void) ngx_http_tee_problem(pd->request, 0, NULL, NULL);
+        }
     }
 
     return pd->original_output(pd->original_output_ctx, in);
