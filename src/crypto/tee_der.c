@@ -55,3 +55,25 @@ tee_der_read(tee_str_t *in, uint8_t tag, tee_str_t *content)
 
     return TEE_OK;
 }
+
+
+int
+tee_der_next(tee_str_t in, uint8_t tag)
+{
+    return in.len != 0 && in.data[0] == tag;
+}
+
+
+tee_rc_t
+tee_der_skip(tee_str_t *in)
+{
+    tee_str_t  content;
+
+    /* tag numbers above 30 take more bytes, and nothing here has one */
+
+    if (in->len == 0 || in->data[0] == 0 || (in->data[0] & 0x1f) == 0x1f) {
+        return TEE_MALFORMED;
+    }
+
+    return tee_der_read(in, in->data[0], &content);
+}

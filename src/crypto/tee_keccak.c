@@ -120,7 +120,7 @@ static void
 tee_keccak_f1600(uint64_t a[25])
 {
     size_t    i, x, y, round;
-    uint64_t  c[5], d, t, lane;
+    uint64_t  c[5], d[5], t, lane;
 
     static const uint64_t  rc[24] = {
         UINT64_C(0x0000000000000001), UINT64_C(0x0000000000008082),
@@ -157,12 +157,18 @@ tee_keccak_f1600(uint64_t a[25])
             c[x] = a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20];
         }
 
-        for (x = 0; x < 5; x++) {
-            d = c[(x + 4) % 5] ^ tee_rotl(c[(x + 1) % 5], 1);
+        d[0] = c[4] ^ tee_rotl(c[1], 1);
+        d[1] = c[0] ^ tee_rotl(c[2], 1);
+        d[2] = c[1] ^ tee_rotl(c[3], 1);
+        d[3] = c[2] ^ tee_rotl(c[4], 1);
+        d[4] = c[3] ^ tee_rotl(c[0], 1);
 
-            for (y = 0; y < 25; y += 5) {
-                a[y + x] ^= d;
-            }
+        for (y = 0; y < 25; y += 5) {
+            a[y] ^= d[0];
+            a[y + 1] ^= d[1];
+            a[y + 2] ^= d[2];
+            a[y + 3] ^= d[3];
+            a[y + 4] ^= d[4];
         }
 
         /* rho and pi */
@@ -178,13 +184,13 @@ tee_keccak_f1600(uint64_t a[25])
         /* chi */
 
         for (y = 0; y < 25; y += 5) {
-            for (x = 0; x < 5; x++) {
-                c[x] = a[y + x];
-            }
+            memcpy(c, a + y, sizeof(c));
 
-            for (x = 0; x < 5; x++) {
-                a[y + x] = c[x] ^ (~c[(x + 1) % 5] & c[(x + 2) % 5]);
-            }
+            a[y] = c[0] ^ (~c[1] & c[2]);
+            a[y + 1] = c[1] ^ (~c[2] & c[3]);
+            a[y + 2] = c[2] ^ (~c[3] & c[4]);
+            a[y + 3] = c[3] ^ (~c[4] & c[0]);
+            a[y + 4] = c[4] ^ (~c[0] & c[1]);
         }
 
         /* iota */
