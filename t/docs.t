@@ -100,7 +100,7 @@ my $status = $have{ngx_http_tee_status_module} . $have{ngx_http_tee_pin_module};
 
 my %reasons = map { $_ => 1 }
     $text =~ /ngx_http_tee_problem\([^;]*?"([a-z_]+)",/g,
-    $text =~ /->reason = "([a-z_]+)"/g;
+    map { /"([a-z_]+)"/g } $text =~ /->reason = ([^;]+);/g;
 my %listed = map { $_ => 1 }
     $have{ngx_http_tee_problem_module} =~ /^\| `([a-z_]+)` \|/mg;
 
@@ -122,7 +122,7 @@ while ($text =~ /ngx_log_error\(NGX_LOG_(?:NOTICE|WARN|ERR|CRIT|ALERT),
     my $message = join '', $1 =~ /"((?:[^"\\]|\\.)*)"/g;
 
     $message =~ s/\\"/"/g;
-    $message =~ s/(?:%(?:u[A-Zi]|[Vsdil]))+/\xe2\x80\xa6/g;
+    $message =~ s/(?:%(?:u[ADLiz]|[Vsdil]))+/\xe2\x80\xa6/g;
     push @silent, $message if index($have{operations}, "`$message`") < 0;
 }
 

@@ -1,0 +1,83 @@
+#!/usr/bin/perl
+
+# The demo of conf.example/run: it answers, it ends, and it leaves nothing.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use Cwd qw(chdir);
+
+use Tee::Util qw(root scratch slurp wait_until);
+
+# it shows Debian's nginx, whatever the other tests run on
+delete @ENV{qw(TEE_NGINX TEE_MODULE TEE_SANITIZE)};
+
+my $root = root();
+my $dir = scratch();
+
+$ENV{TMPDIR} = $dir;
+chdir '/';
+
+sub demo {
+    my ($out, @args) = @_;
+
+    my $pid = fork // die "fork: $!\n";
+
+    if (!$pid) {
+        open STDOUT, '>', $out;
+        open STDERR, '>&', \*STDOUT;
+        open STDIN, '<', '/dev/null';
+        exec "$root/conf.example/run", @args;
+    }
+
+    return $pid;
+}
+
+sub leftovers {
+    my @running = grep { slurp("$_/cmdline") =~ /\Q$dir\E/ } glob '/proc/[0-9]*';
+
+    return join ' ', glob("$dir/tee-demo-*"), @running;
+}
+
+for my $args ([ '--once' ], [ '--once', '--chain' ]) {
+    my $name = "@$args";
+
+    waitpid demo("$dir/out", @$args), 0;
+
+    is($?, 0, "$name: ends with status 0") or diag(slurp("$dir/out"));
+
+    my $out = slurp("$dir/out");
+
+    like($out, qr/^answer     You said: Who can read this\?$/m,
+        "$name: prints the answer");
+    like($out, qr/^sealed .* 0x[0-9a-f]{64}$/m, "$name: names the TEE");
+    like($out, qr/^verified .*^pinned /ms, "$name: says what was checked");
+    is(leftovers(), '', "$name: leaves nothing");
+}
+
+# until it is told to stop
+
+for my $signal (qw(INT TERM)) {
+    my $pid = demo("$dir/out");
+
+    ok(wait_until(sub { slurp("$dir/out") =~ /Ctrl-C/ }, 60),
+        "$signal: keeps running");
+
+    my ($next) = slurp("$dir/out") =~ m{^\s+(\S+/t/ask .*)$}m;
+
+    like(scalar(`$next`), qr/^answer     You said: And this\?$/m,
+        "$signal: what it says to try works");
+
+    kill $signal, $pid;
+    waitpid $pid, 0;
+
+    is($?, 0, "$signal: ends with status 0");
+    is(leftovers(), '', "$signal: leaves nothing");
+}
+
+done_testing();
