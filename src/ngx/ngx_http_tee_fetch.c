@@ -659,7 +659,7 @@ ngx_http_tee_fetch_take(ngx_http_tee_fetch_t *f, u_char *data, size_t len)
             return NGX_ERROR;
         }
 
-    } while (rc == TEE_OK && in.len);
+    } while (rc == TEE_OK && (in.len || piece.len));
 
     if (rc != TEE_DONE) {
         return NGX_AGAIN;

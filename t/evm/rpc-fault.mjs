@@ -46,7 +46,7 @@ async function handle(q, s) {
   try { method = JSON.parse(text).method ?? '?'; } catch { /* whatever came is forwarded */ }
   count++;
   methods[method] = (methods[method] ?? 0) + 1;
-  log.push({ head: q.rawHeaders, body: text });
+  log.push({ at: Date.now() / 1000, head: q.rawHeaders, body: text });
   const hit = (!only || only === method) && left-- > 0;
   const [m, a, ...rest] = hit ? mode : ['ok'];
   const send = (buf, len = true) => { s.writeHead(200, { 'content-type': 'application/json', ...(len ? { 'content-length': buf.length } : {}) }); s.end(buf); };

@@ -12,6 +12,9 @@ package Tee::Upstream;
 #   });
 #   $u->port; $u->requests; $u->connections; $u->forget; $u->set_cert($new); $u->stop;
 #
+# With quiet => 1, for load, it notes only the requests that come over a
+# connection whose certificate has been replaced since: $u->stale.
+#
 # With stream => 1 the handler is called after the head and reads the body
 # itself: $conn->body_piece.  With cert => undef there is no TLS.
 
@@ -75,6 +78,8 @@ sub notes { my ($self) = @_; return map $_->{note}, grep $_->{type} eq 'note', $
 sub failures { my ($self) = @_; return grep $_->{type} eq 'failure', $self->_records }
 sub closes { my ($self) = @_; return grep $_->{type} eq 'close', $self->_records }
 
+sub stale { my ($self) = @_; return grep $_->{type} eq 'stale', $self->_records }
+
 sub forget { my ($self) = @_; truncate $self->{file}, 0; return }
 
 sub await {
@@ -93,7 +98,16 @@ sub _command {
     return decode_json($answer);
 }
 
-sub set_cert { my ($self, $cert) = @_; return $self->_command({ cert => { %$cert } }) }
+sub set_cert {
+    my ($self, $cert) = @_;
+    my $answer = $self->_command({ cert => { %$cert } });
+
+    # its size is the generation of the certificate
+    open my $out, '>>', "$self->{file}.generation";
+    print $out '.';
+    close $out;
+    return $answer;
+}
 
 # closes its port, or opens it again
 
@@ -175,7 +189,7 @@ sub _serve {
             $control->close;
             eval { $self->_connection($socket, $context, $n) };
             $self->_record(type => 'error', text => "$@") if $@;
-            $self->_record(type => 'close', conn => $n);
+            $self->_record(type => 'close', conn => $n) unless $self->{quiet};
             POSIX::_exit(0);
         }
     }
@@ -197,7 +211,8 @@ sub _connection {
         $about{client_cert} = $socket->peer_certificate('subject') if $socket->peer_certificate;
     }
 
-    $self->_record(type => 'connection', %about);
+    my $generation = -s "$self->{file}.generation" // 0;
+    $self->_record(type => 'connection', %about) unless $self->{quiet};
 
     # the client's way of reading is the server's too
     my $conn = bless {
@@ -221,7 +236,13 @@ sub _connection {
             $request->{body} = $body;
         }
 
-        $self->_record(type => 'request', %$request);
+        if (!$self->{quiet}) {
+            $self->_record(type => 'request', %$request);
+
+        } elsif ((-s "$self->{file}.generation" // 0) != $generation) {
+            $self->_record(type => 'stale', %$request);
+        }
+
         my $keep = $self->{handler} ? $self->{handler}->($conn, $request) : $conn->answer($request);
         last unless $keep;
     }
