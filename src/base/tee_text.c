@@ -190,7 +190,7 @@ tee_decimal(tee_str_t in, uint64_t max, uint64_t *n)
     for (i = 0; i < in.len; i++) {
         d = (uint8_t) (in.data[i] - '0');
 
-        if (v > max / 10 || v * 10 > max - d) {
+        if (d > max || v > (max - d) / 10) {
             return TEE_LIMIT;
         }
 
