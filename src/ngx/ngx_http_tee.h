@@ -412,6 +412,7 @@ struct ngx_http_tee_fetch_s {
     ngx_uint_t                     naddrs;
     ngx_uint_t                     addr;
     ngx_pool_t                    *addr_pool;
+    char                           why[64];
     unsigned                       reused:1;
     unsigned                       received:1;
     unsigned                       active:1;

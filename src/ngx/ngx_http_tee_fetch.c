@@ -28,6 +28,7 @@ static void ngx_http_tee_fetch_ssl_init(ngx_http_tee_fetch_t *f);
 static void ngx_http_tee_fetch_handshaked(ngx_connection_t *c);
 static ngx_int_t ngx_http_tee_fetch_verify(ngx_http_tee_fetch_t *f);
 static void ngx_http_tee_fetch_write_handler(ngx_event_t *wev);
+static void ngx_http_tee_fetch_wait_handler(ngx_event_t *rev);
 static void ngx_http_tee_fetch_read_handler(ngx_event_t *rev);
 static void ngx_http_tee_fetch_idle_handler(ngx_event_t *rev);
 static void ngx_http_tee_fetch_empty_handler(ngx_event_t *ev);
@@ -302,7 +303,7 @@ ngx_http_tee_fetch_connect(ngx_http_tee_fetch_t *f)
     c->read->log = c->log;
     c->write->log = c->log;
 
-    c->read->handler = ngx_http_tee_fetch_read_handler;
+    c->read->handler = ngx_http_tee_fetch_wait_handler;
     c->write->handler = ngx_http_tee_fetch_write_handler;
 
     c->pool = ngx_create_pool(256, c->log);
@@ -412,7 +413,7 @@ ngx_http_tee_fetch_handshaked(ngx_connection_t *c)
         return;
     }
 
-    c->read->handler = ngx_http_tee_fetch_read_handler;
+    c->read->handler = ngx_http_tee_fetch_wait_handler;
     c->write->handler = ngx_http_tee_fetch_write_handler;
 
     ngx_http_tee_fetch_write_handler(c->write);
@@ -531,6 +532,7 @@ ngx_http_tee_fetch_write_handler(ngx_event_t *wev)
     }
 
     wev->handler = ngx_http_tee_fetch_empty_handler;
+    c->read->handler = ngx_http_tee_fetch_read_handler;
 
     if (ngx_handle_write_event(wev, 0) != NGX_OK) {
         ngx_http_tee_fetch_next(f, NGX_HTTP_TEE_REG_CONNECT, "event error");
@@ -545,6 +547,22 @@ ngx_http_tee_fetch_write_handler(ngx_event_t *wev)
     /* TLS may have read the answer already */
 
     ngx_post_event(c->read, &ngx_posted_events);
+}
+
+
+/* Until it is connected, the write event tells how that went. */
+
+static void
+ngx_http_tee_fetch_wait_handler(ngx_event_t *rev)
+{
+    ngx_connection_t  *c;
+
+    c = rev->data;
+
+    if (c->close) {
+        ngx_http_tee_fetch_done(c->data, NGX_HTTP_TEE_REG_CONNECT,
+                                "shutting down");
+    }
 }
 
 
@@ -584,6 +602,13 @@ ngx_http_tee_fetch_read_handler(ngx_event_t *rev)
             if (n == 0 && tee_h1_eof(&f->h1) == TEE_DONE) {
                 ngx_http_tee_fetch_disconnect(f);
                 ngx_http_tee_fetch_done(f, 0, NULL);
+                return;
+            }
+
+            if (f->received) {
+                ngx_http_tee_fetch_next(f, NGX_HTTP_TEE_REG_HTTP,
+                                        "closed the connection in the middle "
+                                        "of its response");
                 return;
             }
 
@@ -644,10 +669,10 @@ ngx_http_tee_fetch_take(ngx_http_tee_fetch_t *f, u_char *data, size_t len)
         }
 
         if (f->h1.head_done && f->h1.status != 200) {
-            ngx_http_tee_fetch_next(f, NGX_HTTP_TEE_REG_HTTP,
-                                    f->h1.status == 429
-                                    ? "answered 429: too many requests"
-                                    : "answered a status other than 200");
+            (void) ngx_snprintf((u_char *) f->why, sizeof(f->why),
+                                "answered HTTP status %ui%Z",
+                                (ngx_uint_t) f->h1.status);
+            ngx_http_tee_fetch_next(f, NGX_HTTP_TEE_REG_HTTP, f->why);
             return NGX_ERROR;
         }
 

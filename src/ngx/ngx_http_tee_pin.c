@@ -19,6 +19,7 @@
 
 
 static int ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store);
+static void ngx_http_tee_pin_silence(ngx_connection_t *c);
 static ngx_int_t ngx_http_tee_pin_digest(X509 *cert, u_char sha256[32]);
 static ngx_uint_t ngx_http_tee_pin_in_time(ngx_http_tee_pin_t *pin);
 static void ngx_http_tee_pin_cleanup(void *data);
@@ -164,6 +165,8 @@ ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
                           "tee pin: %V is not TEE 0x%s: expected certificate "
                           "SHA-256 %s, presented %s",
                           &pin->peer, id, expected, presented);
+
+            ngx_http_tee_pin_silence(pin->connection);
         }
 
         X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
@@ -182,6 +185,8 @@ ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
                           "tee pin: certificate of TEE 0x%s at %V has "
                           "expired or is not valid yet",
                           id, &pin->peer);
+
+            ngx_http_tee_pin_silence(pin->connection);
         }
 
         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_HAS_EXPIRED);
@@ -191,6 +196,23 @@ ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
     X509_STORE_CTX_set_error(store, X509_V_OK);
 
     return 1;
+}
+
+
+/*
+ * nginx would log the failed handshake once more, as critical.  This is the
+ * connection's last message, so one log serves all of them in turn.
+ */
+
+static void
+ngx_http_tee_pin_silence(ngx_connection_t *c)
+{
+    static ngx_log_t  log;
+
+    log = *c->log;
+    log.log_level = NGX_LOG_ALERT;
+
+    c->log = &log;
 }
 
 

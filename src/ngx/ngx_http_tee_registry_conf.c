@@ -424,6 +424,10 @@ ngx_http_tee_registry_rpc(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return u.err ? u.err : "has a bad URL";
     }
 
+    if (u.family == AF_UNIX) {
+        return "takes no Unix socket";
+    }
+
     if (ngx_strlchr(u.host.data, u.host.data + u.host.len, '@')) {
         return "must not carry a user name in its URL";
     }
@@ -929,6 +933,15 @@ ngx_http_tee_registry_read_file(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
 
     reg->initial_skipped = list.nskipped;
     reg->initial_time = ngx_time();
+
+    if (rc == TEE_OK && list.nskipped) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "registry \"%V\": %uD entries of file \"%V\" are "
+                           "not used, the first is number %uD: %s",
+                           &reg->name, list.nskipped, &reg->file,
+                           list.skipped[0].index,
+                           tee_skip_name(list.skipped[0].reason));
+    }
 
     if (rc != TEE_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

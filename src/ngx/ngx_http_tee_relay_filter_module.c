@@ -128,6 +128,13 @@ ngx_http_tee_relay_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
             {
                 ctx->head[ctx->nhead++] = *p;
             }
+
+            if (cl->buf->last_buf && ctx->nhead == 0 && !cl->buf->in_file) {
+                ngx_http_tee_count(NGX_HTTP_TEE_RELAY_EMPTY);
+                return ngx_http_tee_problem(r, NGX_HTTP_BAD_REQUEST,
+                                            "no_content",
+                                            "the request has no content");
+            }
         }
     }
 

@@ -591,6 +591,10 @@ ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
         why = "this nginx does not let the relay see what "
               "\"proxy_set_header\" and the like add";
 
+    } else if (ucf->upstream == NULL) {
+        why = "\"proxy_pass\" must name its upstream and path without "
+              "variables";
+
     } else if (body->len || *method) {
         why = "\"proxy_set_body\" and \"proxy_method\" would change what is "
               "sealed and sent";

@@ -98,6 +98,7 @@ ngx_http_tee_status_handler(ngx_http_request_t *r)
     ngx_int_t                  rc;
     ngx_uint_t                 i;
     ngx_array_t               *registries;
+    ngx_table_elt_t           *h;
     ngx_http_tee_status_t      st;
     ngx_http_tee_registry_t  **regs;
 
@@ -140,6 +141,16 @@ ngx_http_tee_status_handler(ngx_http_request_t *r)
 
     st.buf->last_buf = 1;
     st.buf->last_in_chain = 1;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    ngx_str_set(&h->key, "Cache-Control");
+    ngx_str_set(&h->value, "no-store");
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = st.size;
