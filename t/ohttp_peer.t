@@ -14,6 +14,7 @@ use Test::More;
 use Crypt::PK::RSA;
 use MIME::Base64 qw(encode_base64);
 
+use Tee::Bhttp;
 use Tee::Client;
 use Tee::Enclave;
 use Tee::Http;
@@ -290,5 +291,28 @@ is(ask('{"model":"error-stream","messages":[{"role":"user","content":"a"}],'
     'a stream that fails says so');
 
 is($e->stop, 0, 'it ends with its standard input');
+
+
+# Binary HTTP, RFC 9292, 5.1: the example of a request of known length
+
+my $example = bytes('00034745540568747470730b6578616d706c652e636f6d012f');
+my $get = Tee::Bhttp::parse_request($example);
+
+is("$get->{method} $get->{scheme} $get->{authority} $get->{path}",
+    'GET https example.com /', 'a binary request');
+is(scalar(grep { Tee::Bhttp::parse_request(substr $example, 0, $_) }
+    0 .. length($example) - 1), 0, 'not one that is cut in its control data');
+is(hex_of(Tee::Bhttp::response(200, [], '')), '0140c8000000',
+    'a binary response');
+
+$e = Tee::Enclave->start(%$files, profile => 'rfc9458', key_id => 3);
+$direct = Tee::Http->new(port => $e->{port}, tls => 1);
+$to = { pk => pack('H*', $e->{entry}{ohttp}{public_key}), id => 3, aead => 1 };
+($sealed, $client) = seal_request($to, $example . "\0" x 9);
+$direct->send_request(POST => '/v1/ohttp',
+    [ 'Content-Type' => 'message/ohttp-req' ], $sealed);
+
+like(open_response($client, $direct->response->{body}),
+    qr/\A\x01\x40\xc8.*GET \/ \0\z/s, 'the gateway of RFC 9458 echoes');
 
 done_testing();

@@ -11,6 +11,9 @@ package Tee::Enclave;
 # It reads the requests of one connection after another, each connection in a
 # process.  It ends when its standard input does.
 #
+# With the profile "rfc9458" it is a plain gateway instead, which echoes the
+# Binary HTTP requests that it opens, whole or in chunks.
+#
 # Models that do not answer: "error-503" fails with that status (any of 400 to
 # 599), "error-stream" after the first words.
 
@@ -30,6 +33,7 @@ use MIME::Base64 qw(decode_base64 encode_base64);
 use POSIX ();
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 
+use Tee::Bhttp;
 use Tee::Json qw(dump_json num parse);
 use Tee::Ohttp;
 use Tee::Signed;
@@ -100,8 +104,8 @@ sub _pem {
 
 # -- the process, from outside
 
-my @OPTIONS = qw(cert key signing_key hpke_key key_id port address billing
-    delay log);
+my @OPTIONS = qw(cert key signing_key hpke_key key_id port address profile
+    billing delay log);
 
 sub start {
     my ($class, %o) = @_;
@@ -153,7 +157,8 @@ sub DESTROY { local ($?, $@, $!); $_[0]->stop }
 sub new {
     my ($class, %o) = @_;
 
-    my $self = bless { key_id => 1, billing => 1, delay => 0, %o }, $class;
+    my $self = bless { key_id => 1, billing => 1, delay => 0,
+        profile => 'opengradient', %o }, $class;
     my $sign = Crypt::PK::RSA->new($o{signing_key});
     my $hpke = Crypt::PK::X25519->new($o{hpke_key});
     my $pk = Tee::Ohttp::public_key($hpke);
@@ -429,7 +434,11 @@ sub _handle {
         return _respond_json($c, 413, { error => 'request body too large' });
     }
 
-    return $self->_ohttp($c, $r) if $what eq 'POST /v1/ohttp';
+    if ($what eq 'POST /v1/ohttp') {
+        return $self->{profile} eq 'rfc9458' ? $self->_echo($c, $r)
+                                             : $self->_ohttp($c, $r);
+    }
+
     return $self->_plain($c, $r) if $what eq 'POST /v1/chat/completions';
 
     return _respond_json($c, 200, { status => 'OK', version => 'stand-in' })
@@ -541,6 +550,44 @@ sub _sealed_stream {
 
     $send->($BILLING . pack 'N/a', dump_json($cost)) if $cost;
     $send->($final);
+    _write($c, "0\r\n\r\n");
+    return;
+}
+
+
+# A gateway of RFC 9458
+
+sub _echo {
+    my ($self, $c, $r) = @_;
+
+    my %h = map { lc $_->[0] => $_->[1] } @{ $r->{headers} };
+    my $chunked = ($h{'content-type'} // '') eq 'message/ohttp-chunked-req';
+    my ($text, $ctx) = $chunked
+        ? Tee::Ohttp::open_chunked_request($self->{keys}, $r->{body})
+        : Tee::Ohttp::open_request($self->{keys}, $r->{body});
+
+    return _respond_json($c, 400, { error => 'malformed' }) if !$ctx;
+
+    my $inner = Tee::Bhttp::parse_request($chunked ? join('', @$text) : $text);
+    my $answer = $inner
+        ? Tee::Bhttp::response(200, [ [ 'content-type', 'text/plain' ] ],
+            "$inner->{method} $inner->{path} $inner->{content}")
+        : Tee::Bhttp::response(400, [], '');
+
+    return _respond($c, 200, 'message/ohttp-res',
+        Tee::Ohttp::seal_response($ctx, $answer)) if !$chunked;
+
+    my $seal = Tee::Ohttp::chunk_writer($ctx);
+
+    _write($c, _head($c, 200, 'Content-Type' => 'message/ohttp-chunked-res',
+        'Transfer-Encoding' => 'chunked'));
+
+    for my $part ($answer =~ /.{1,1000}/sg, undef) {
+        my $bytes = $seal->($part // '', !defined $part);
+
+        _write($c, sprintf "%x\r\n%s\r\n", length $bytes, $bytes);
+    }
+
     _write($c, "0\r\n\r\n");
     return;
 }

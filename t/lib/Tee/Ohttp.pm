@@ -24,7 +24,7 @@ our @EXPORT_OK = qw(
     seal_request open_request seal_response open_response
     seal_chunked_request open_chunked_request
     chunk_writer open_chunked_response
-    varint
+    varint read_varint
 );
 our %EXPORT_TAGS = (all => \@EXPORT_OK);
 
@@ -236,7 +236,7 @@ sub varint {
          : pack('Q>', $n | 3 << 62);
 }
 
-sub _read_varint {                       # (value, length) or ()
+sub read_varint {                        # (value, length) or ()
     my ($bytes, $at) = @_;
 
     return if $at >= length $bytes;
@@ -255,7 +255,7 @@ sub _open_chunks {                       # [texts] or undef
     my @texts;
 
     for (;;) {
-        my ($len, $n) = _read_varint($bytes, $at) or return undef;
+        my ($len, $n) = read_varint($bytes, $at) or return undef;
         my $final = $len == 0;
 
         $at += $n;
