@@ -22,10 +22,14 @@ sub _int {
     return $value;
 }
 
-sub _text {
-    my ($s) = @_;
+# What is empty at the end of a message may be left out.
 
-    my $n = length $$s ? _int($s) : 0;   # what is left out at the end is empty
+sub _text {
+    my ($s, $optional) = @_;
+
+    return '' if $optional && $$s eq '';
+
+    my $n = _int($s);
 
     die "cut\n" if $n > length $$s;
     return substr $$s, 0, $n, '';
@@ -34,7 +38,7 @@ sub _text {
 sub _fields {
     my ($s) = @_;
 
-    my $section = _text($s);
+    my $section = _text($s, 1);
     my @fields;
 
     push @fields, [ _text(\$section), _text(\$section) ] while length $section;
@@ -52,7 +56,7 @@ sub parse_request {
         my %r = map { $_ => _text(\$s) } qw(method scheme authority path);
 
         $r{headers} = _fields(\$s);
-        $r{content} = _text(\$s);
+        $r{content} = _text(\$s, 1);
         $r{trailers} = _fields(\$s);
 
         $s =~ /\A\0*\z/ or die "what follows is not padding\n";
