@@ -26,7 +26,7 @@ good("$chain rpc https://127.0.0.1:2/path?key=1; rpc https://[::1]:3; quorum 2; 
     rpc_connect_timeout 1s; rpc_send_timeout 1s; rpc_read_timeout 1s; rpc_timeout 3s; rpc_max_response 1m;",
     'every directive');
 good("contract $contract; chain_id 1; rpc http://$_:8545;", "http:// to $_") for '127.0.0.1', '127.9.9.9', '[::1]', 'localhost';
-good("contract $contract; chain_id 18446744073709551615; rpc https://127.0.0.1;", 'the largest chain id');
+good("contract $contract; chain_id 9223372036854775807; rpc https://127.0.0.1;", 'the largest chain id');
 is error("tee_registry a { $chain } tee_registry b { $chain }"), '', 'two registries';
 
 # what is missing, or too much
@@ -53,9 +53,9 @@ bad("contract $contract; chain_id 1; rpc $_;", qr/"rpc" directive/)
     'https://127.0.0.1:0', 'https://127.0.0.1 secure', 'https://unix:/tmp/x';
 bad("contract $contract; chain_id 1; rpc http://192.0.2.1;", qr/without TLS/, 'http:// to somebody else');
 bad("contract $contract; chain_id 1; rpc http://localhost.example;", qr/without TLS/, 'http:// to a name');
-bad("$chain quorum $_;", qr/quorum/) for 0, -1, 2, 17, 'x';
-bad("$chain type $_;", qr/type/) for -1, 256, 'x';
-bad("$chain method $_;", qr/method/) for 'all', 'ACTIVE2';
+bad("$chain quorum $_;", qr/quorum|between 1 and 16|invalid number/) for 0, -1, 2, 17, 'x';
+bad("$chain type $_;", qr/type|between 0 and 255|invalid number/) for -1, 256, 'x';
+bad("$chain method $_;", qr/method|invalid value/) for 'all', 'ACTIVE2';
 bad("$chain refresh $_;", qr/refresh/) for '0', '99ms', 'x', '-1s';
 bad("$chain max_stale $_;", qr/max_stale/) for '0', 'x';
 bad("$chain zone $_;", qr/zone/) for '1k', 'x', '-1m';

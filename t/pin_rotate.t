@@ -6,6 +6,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Tee::Test;
 
+# nginx before 1.27 logs an aborted handshake as its own failure, too
+my $aborted = qr/certificate verify failed/;
+
 for my $version ('TLSv1_2', 'TLSv1_3') {
     my $handler = sub {
         my ($conn, $request) = @_;
@@ -102,7 +105,7 @@ CONF
 
     # a pin failure asks for a refresh
 
-    $t->finish;
+    $t->finish(allow => $aborted);
 
     $u->set_cert($third);
     $t = Tee::Nginx->new(
@@ -110,6 +113,7 @@ CONF
         http => <<'CONF');
     tee_registry og { %%chain%% refresh 1h; refresh_min 200ms; max_block_age 0; allow_private on; }
     upstream cold { tee_peers og id=$arg_id; }
+    proxy_ssl_protocols TLSv1.2 TLSv1.3;
     server {
         listen 127.0.0.1:%%PORT_http%%;
         location /tee/status { tee_status; }
@@ -122,7 +126,7 @@ CONF
     $evm->do("rotate-cert one $fourth->{file}");
     is $ask->('/', $one), 502, "$version: another certificate is refused";
     eventually { $ask->('/', $one) == 200 } "$version: but asks for a refresh, which knows it", 5;
-    $t->finish;
+    $t->finish(allow => $aborted);
 }
 
 done_testing;

@@ -70,7 +70,7 @@ for my $type ('message/ohttp-res', 'message/ohttp-reqs', 'message/ohttp', 'appli
     problem($t->post('/ohttp', $type, 'x', \@id), 415, 'media_type', "the type $type is a problem");
 }
 
-problem(relay('/ohttp', ''), 400, 'empty', 'an empty body is a problem');
+problem(relay('/ohttp', ''), 400, 'no_content', 'an empty body is a problem');
 problem(relay('/small', 'x' x 1025), 413, 'too_large', 'a body over the limit is a problem');
 is relay('/small', 'x' x 1024)->{status}, 200, 'a body at the limit is not';
 problem(relay('/ohttp', 'x', 'Early-Data' => 1), 425, 'early_data', 'early data is refused');
@@ -147,7 +147,7 @@ like $t->read('logs/relay.log'), qr/^200 -$/m, 'and is empty for what went well'
 
 my $relay = $t->status->{counters}{relay};
 cmp_ok $relay->{requests}, '>=', 10, 'requests are counted';
-cmp_ok $relay->{$_}, '>=', 1, "refusals are counted: $_" for qw(method type empty early);
+cmp_ok $relay->{$_}, '>=', 1, "refusals are counted: $_" for qw(method media_type no_content early_data);
 
 $t->finish;
 done_testing;

@@ -52,7 +52,7 @@ my $t = Tee::Nginx->new(
     tee_registry two { file two.json; allow_private on; }
     tee_registry large { file large.json; allow_private on; }
     upstream tee { tee_peers og; keepalive 8; }
-    upstream two { tee_peers two round_robin; keepalive 8; }
+    upstream two { tee_peers two round_robin max_fails=0; keepalive 8; }
     upstream large { tee_peers large; keepalive 8; }
     server {
         listen 127.0.0.1:%%PORT_http%%;

@@ -14,7 +14,7 @@ my $t = Tee::Nginx->new(
     vars => { chain => $evm->conf($fault->url . '/secret-path') },
     http => <<'CONF');
     tee_registry og {
-        %%chain%% refresh 500ms; refresh_min 100ms; max_block_age 60s; allow_private on;
+        %%chain%% refresh 200ms; refresh_min 100ms; max_block_age 60s; allow_private on;
         rpc_connect_timeout 1s; rpc_send_timeout 1s; rpc_read_timeout 300ms; rpc_timeout 1s; rpc_max_response 256k;
     }
     upstream tee { tee_peers og; }
@@ -32,9 +32,9 @@ eventually { reg()->{tees} } 'the registry is read';
 # [ command, counter, what the log says ]
 
 my @faults = (
-    [ 'status 503', 'rpc_http', qr/503/ ],
-    [ 'status 429', 'rpc_http', qr/429/ ],
-    [ 'status 301', 'rpc_http', qr/301/ ],
+    [ 'status 503', 'rpc_http', qr/status/ ],
+    [ 'status 429', 'rpc_http', qr/status/ ],
+    [ 'status 301', 'rpc_http', qr/status/ ],
     [ 'delay 700', 'rpc_timeout', qr/time/ ],
     [ 'stall', 'rpc_timeout', qr/time/ ],
     [ 'drip 1 50', 'rpc_timeout', qr/time/ ],

@@ -24,7 +24,7 @@ sub start {
     my ($quorum, @rpcs) = @_;
     return Tee::Nginx->new(vars => { chain => $evm->conf(map $_->url, @rpcs) }, http => <<"CONF");
     tee_registry og {
-        %%chain%% quorum $quorum; refresh 500ms; refresh_min 100ms; max_block_age 0; allow_private on; rpc_timeout 1s;
+        %%chain%% quorum $quorum; refresh 200ms; refresh_min 100ms; max_block_age 0; allow_private on; rpc_timeout 1s;
     }
     upstream tee { tee_peers og id=\$arg_id; }
     server {

@@ -21,7 +21,7 @@ sub start {
         http => <<'CONF');
     tee_registry og {
         %%chain%% rpc_trusted_certificate ca.pem; resolver 127.0.0.1:%%dns%%; resolver_timeout 1s;
-        refresh 500ms; refresh_min 100ms; max_block_age 0; allow_private on; rpc_timeout 2s; rpc_connect_timeout 500ms;
+        refresh 200ms; refresh_min 100ms; max_block_age 0; allow_private on; rpc_timeout 2s; rpc_connect_timeout 500ms;
     }
     upstream tee { tee_peers og; }
     server {

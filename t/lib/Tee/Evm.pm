@@ -79,7 +79,9 @@ sub stop {
     my ($self) = @_;
     my $pid = delete $self->{pid} or return;
     return unless $self->{owner} == $$;
-    close $self->{in};
+
+    # children forked meanwhile may hold the other end of its pipe open
+    kill TERM => $pid;
     waitpid $pid, 0;
     return;
 }
