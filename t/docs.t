@@ -128,6 +128,15 @@ while ($text =~ /ngx_log_error\(NGX_LOG_(?:NOTICE|WARN|ERR|CRIT|ALERT),
 
 is(join("\n", @silent), '', 'the messages');
 
+my $internal = qr/no memory|event error|shutting down|bad server name/;
+my @whys = grep { !/$internal/ } map { join '', /"((?:[^"\\]|\\.)*)"/g }
+    $text =~ /_(?:fetch_next|fetch_done|rpc_failed)\([^;"]*,\s+
+              ((?:"(?:[^"\\]|\\.)*"\s*)+)[,)]/xg;
+@silent = grep { my $why = s/\\"/"/gr; $have{operations} !~ /`\Q$why\E/ } @whys;
+
+cmp_ok(scalar @whys, '>', 15, 'an RPC can fail in many ways');
+is(join("\n", @silent), '', 'each of them');
+
 
 # Links between the pages, and to files, lead somewhere
 
