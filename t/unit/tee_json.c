@@ -196,7 +196,8 @@ json_cuts(void)
     tee_json_doc_t  doc;
 
     static const char  json[] =
-        "{\"a\":[1,true,null,\"x\\u0041\\\"\",-2.5e+3],\"b\":{\"\xc3\xa9\":{}}}";
+        "{\"a\":[1,true,null,\"x\\u0041\\\"\",-2.5e+3],"
+        "\"b\":{\"\xc3\xa9\":{}}}";
 
     wrong = 0;
 

@@ -1,0 +1,158 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <stdio.h>
+#include <string.h>
+
+#include <tee_keccak.h>
+#include <tee_registry.h>
+
+#include "sample.h"
+#include "unit.h"
+
+
+/* ohttp_config_sig.json, signed_tee_a; the key is sample_spki() */
+
+static const char  config_sig[] =
+    "stjj3w/zHU3kPII7MkKlp5l6gRAcnSkPODTfeRrF1+elWFLphJG6JQWE349n9sXu"
+    "5tJ3BPzqjSnwGEewr5Rakho5ER42FHsdno0HNLY4GxjyPRPofZppNx5qAQMqdhmi"
+    "Pyyd4FRzujO7nA9QKdi9bg+AkeWf9GLFUegtrfj/DFkYnptS4yRqbEQ1ycIctmK2"
+    "n4BAf898wdXrfhkYFDeiA88Alr4BUxvBvJ+qQ43Anz0GNtNqxV9fsHGmVyd10wql"
+    "gqywKpsoUvqZ9TZtg+B/AVYJWlOdHQltFPlkFyxhPwVBZF9LKwgMohNrrSIB0MGi"
+    "LXJX9Y+1utuihZfZxpOnRA==";
+
+static const char  config_hash[] =
+    "0x78007bae4b17b16cfb197c25c57dd534976783f1723573ba9548fb9ae1812303";
+
+static const char  config_id[] =
+    "0x89ef8e0ed3e36eed584e6b506cf47a69882a229e2bd28b1f7046561ec7ac17db";
+
+static const char  config_pk[] =
+    "49e4874e25fe389ed3c9fa2fd09d077907ecc5809c8619e2127128b6a72c7c7a";
+
+static const char  config_blob[] =
+    "AQAgSeSHTiX+OJ7Tyfov0J0HeQfsxYCchhniEnEotqcsfHoABAABAAM=";
+
+
+typedef struct {
+    const char           *name;
+    const char           *key_id;
+    const char           *kem;
+    const char           *pk;
+    const char           *blob;
+    const char           *id;
+    const char           *hash;
+    const char           *sig;
+    tee_rc_t              rc;
+} config_case_t;
+
+
+static tee_str_t
+config_text(const config_case_t *c)
+{
+    int   n;
+    char  text[2048];
+
+    n = snprintf(text, sizeof(text),
+                 "{\"key_id\":%s,\"kem_id\":%s,\"kdf_id\":1,"
+                 "\"aead_id\":3,\"public_key\":\"%s\","
+                 "\"key_config\":\"%s\",\"tee_id\":\"%s\","
+                 "\"signature_hash\":\"%s\",\"signature\":\"%s\"}",
+                 c->key_id ? c->key_id : "1", c->kem ? c->kem : "32",
+                 c->pk ? c->pk : config_pk, c->blob ? c->blob : config_blob,
+                 c->id ? c->id : config_id, c->hash ? c->hash : config_hash,
+                 c->sig ? c->sig : config_sig);
+
+    return unit_copy(text, (size_t) n);
+}
+
+
+static const config_case_t  config_cases[] = {
+    { .name = "as signed", .rc = TEE_OK },
+    { .name = "another key id", .key_id = "2", .rc = TEE_CRYPTO },
+    { .name = "key id 256", .key_id = "256", .rc = TEE_MALFORMED },
+    { .name = "a key id in quotes", .key_id = "\"1\"", .rc = TEE_MALFORMED },
+    { .name = "an unknown KEM", .kem = "33", .rc = TEE_UNSUPPORTED },
+    { .name = "a short public key", .pk = "49e4", .rc = TEE_MALFORMED },
+    { .name = "another public key", .pk =
+      "49e4874e25fe389ed3c9fa2fd09d077907ecc5809c8619e2127128b6a72c7c7b",
+      .rc = TEE_CRYPTO },
+    { .name = "base64 with spare bits", .blob =
+      "AQAgSeSHTiX+OJ7Tyfov0J0HeQfsxYCchhniEnEotqcsfHoABAABAAN=",
+      .rc = TEE_MALFORMED },
+    { .name = "another key_config", .blob =
+      "AQAgSeSHTiX+OJ7Tyfov0J0HeQfsxYCchhniEnEotqcsfHoABAABAAE=",
+      .rc = TEE_CRYPTO },
+    { .name = "another TEE", .id =
+      "0x89ef8e0ed3e36eed584e6b506cf47a69882a229e2bd28b1f7046561ec7ac17dc",
+      .rc = TEE_CRYPTO },
+    { .name = "another hash", .hash =
+      "0x78007bae4b17b16cfb197c25c57dd534976783f1723573ba9548fb9ae1812304",
+      .rc = TEE_CRYPTO },
+    { .name = "half a hash", .hash = "0x78007bae", .rc = TEE_MALFORMED },
+    { .name = "a short signature", .sig = "AAAA", .rc = TEE_CRYPTO },
+    { .name = "no signature", .sig = "", .rc = TEE_CRYPTO },
+    { .name = "a signature with a line feed", .sig = "AAAA\\n",
+      .rc = TEE_MALFORMED }
+};
+
+
+static tee_rc_t
+config_check(void *ctx)
+{
+    uint8_t  id[32];
+
+    return tee_registry_ohttp_config(*(tee_str_t *) ctx, sample_spki(),
+                                     &unit_alloc, id);
+}
+
+
+int
+main(void)
+{
+    size_t     i, wrong;
+    uint8_t    id[32], want[32];
+    tee_rc_t   rc;
+    tee_str_t  text, cut;
+
+    static const uint8_t  zeros[32];
+
+    unit_crypto_init();
+
+    tee_keccak256(sample_spki(), want);
+
+    for (i = 0; i < sizeof(config_cases) / sizeof(config_cases[0]); i++) {
+        text = config_text(&config_cases[i]);
+        rc = tee_registry_ohttp_config(text, sample_spki(), &unit_alloc, id);
+        unit_ok(rc == config_cases[i].rc
+                && memcmp(id, rc == TEE_OK ? want : zeros, 32) == 0,
+                "%s", config_cases[i].name);
+        unit_free(text);
+    }
+
+    text = config_text(&config_cases[0]);
+
+    rc = tee_registry_ohttp_config(text, sample_cert(), &unit_alloc, id);
+    unit_ok(rc == TEE_CRYPTO, "not the key");
+
+    wrong = 0;
+
+    for (i = 0; i < text.len; i++) {
+        cut = unit_copy(text.data, i);
+        wrong += tee_registry_ohttp_config(cut, sample_spki(), &unit_alloc,
+                                           id)
+                 != TEE_MALFORMED;
+        unit_free(cut);
+    }
+
+    unit_ok(wrong == 0, "every prefix is refused");
+
+    unit_oom(config_check, &text, TEE_OK, "configuration");
+    unit_crypto_oom(config_check, &text, TEE_OK, "configuration");
+    unit_free(text);
+
+    return unit_done();
+}
