@@ -5,10 +5,16 @@
 
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 
 #include <tee_keccak.h>
 #include <tee_registry.h>
+#include <tee_write.h>
 
 #include "sample.h"
 #include "unit.h"
@@ -110,6 +116,146 @@ config_check(void *ctx)
 }
 
 
+static tee_str_t
+config_sign(EVP_PKEY *pkey, const uint8_t hash[32])
+{
+    size_t         n;
+    uint8_t        buf[256];
+    EVP_MD_CTX    *md;
+    EVP_PKEY_CTX  *ctx;
+
+    n = sizeof(buf);
+    md = EVP_MD_CTX_new();
+
+    if (md == NULL
+        || EVP_DigestSignInit(md, &ctx, EVP_sha256(), NULL, pkey) != 1
+        || EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) != 1
+        || EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, 32) != 1
+        || EVP_DigestSign(md, buf, &n, hash, 32) != 1)
+    {
+        abort();
+    }
+
+    EVP_MD_CTX_free(md);
+
+    return unit_copy(buf, n);
+}
+
+
+/* The enclave itself signs this key_config: it must agree all the same. */
+
+static tee_rc_t
+config_signed(EVP_PKEY *pkey, tee_str_t spki, const char *blob)
+{
+    size_t        i;
+    uint8_t       id[32], hash[32], part[32], word[32];
+    tee_rc_t      rc;
+    tee_str_t     config, sig, pk;
+    tee_write_t   w;
+    tee_keccak_t  k;
+
+    static const uint8_t  numbers[] = { 1, 32, 1, 3 };
+
+    config = unit_hex(blob);
+    pk = unit_hex(config_pk);
+
+    tee_keccak256(spki, id);
+    tee_keccak256(unit_text("OPENGRADIENT_TEE_OHTTP_CONFIG_V1"), part);
+
+    tee_keccak_init(&k);
+    tee_keccak_update(&k, part, 32);
+    tee_keccak_update(&k, id, 32);
+
+    for (i = 0; i < sizeof(numbers); i++) {
+        memset(word, 0, 32);
+        word[31] = numbers[i];
+        tee_keccak_update(&k, word, 32);
+    }
+
+    tee_keccak256(pk, part);
+    tee_keccak_update(&k, part, 32);
+    tee_keccak256(config, part);
+    tee_keccak_update(&k, part, 32);
+    tee_keccak_final(&k, hash);
+
+    sig = config_sign(pkey, hash);
+
+    tee_write_grow(&w, &unit_alloc);
+    tee_write_text(&w, "{\"key_id\":1,\"kem_id\":32,\"kdf_id\":1,"
+                       "\"aead_id\":3,\"public_key\":\"");
+    tee_write_text(&w, config_pk);
+    tee_write_text(&w, "\",\"key_config\":\"");
+    tee_write_base64(&w, config);
+    tee_write_text(&w, "\",\"tee_id\":\"0x");
+    tee_write_hex(&w, id, 32);
+    tee_write_text(&w, "\",\"signature_hash\":\"0x");
+    tee_write_hex(&w, hash, 32);
+    tee_write_text(&w, "\",\"signature\":\"");
+    tee_write_base64(&w, sig);
+    tee_write_text(&w, "\"}");
+
+    unit_free(config);
+    unit_free(sig);
+    unit_free(pk);
+
+    config.len = w.len;
+    config.data = w.data;
+    rc = tee_registry_ohttp_config(config, spki, &unit_alloc, id);
+    tee_write_free(&w);
+
+    return rc;
+}
+
+
+static void
+config_agreement(void)
+{
+    int         len;
+    size_t      i;
+    uint8_t    *der;
+    EVP_PKEY   *pkey;
+    tee_str_t   spki;
+
+#define PK  "49e4874e25fe389ed3c9fa2fd09d077907ecc5809c8619e2127128b6a72c7c7a"
+
+    static const struct {
+        const char  *name;
+        const char  *blob;
+        tee_rc_t     rc;
+    } cases[] = {
+        { "the same", "010020" PK "000400010003", TEE_OK },
+        { "a pair more", "010020" PK "00080001000100010003", TEE_OK },
+        { "another pair", "010020" PK "000400010001", TEE_MALFORMED },
+        { "another id", "020020" PK "000400010003", TEE_MALFORMED },
+        { "another KEM", "010010" PK "000400010003", TEE_MALFORMED },
+        { "another key", "010020" "00" PK "0400010003", TEE_MALFORMED },
+        { "a byte more", "010020" PK "00040001000300", TEE_MALFORMED },
+        { "nothing", "", TEE_MALFORMED }
+    };
+
+#undef PK
+
+    der = NULL;
+    pkey = EVP_RSA_gen(2048);
+    len = pkey ? i2d_PUBKEY(pkey, &der) : -1;
+
+    if (len <= 0) {
+        abort();
+    }
+
+    spki = unit_copy(der, (size_t) len);
+    OPENSSL_free(der);
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unit_ok(config_signed(pkey, spki, cases[i].blob) == cases[i].rc,
+                "signed key_config, %s", cases[i].name);
+    }
+
+    EVP_PKEY_free(pkey);
+    unit_free(spki);
+}
+
+
 int
 main(void)
 {
@@ -132,6 +278,8 @@ main(void)
                 "%s", config_cases[i].name);
         unit_free(text);
     }
+
+    config_agreement();
 
     text = config_text(&config_cases[0]);
 

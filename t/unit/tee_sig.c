@@ -201,8 +201,10 @@ sig_spki(size_t modulus, uint8_t top, uint8_t low, const char *exponent)
 
     *p++ = 0x02;
     *p++ = (uint8_t) e.len;
-    memcpy(p, e.data, e.len);
-    p += e.len;
+
+    for (n = 0; n < e.len; n++) {
+        *p++ = e.data[n];
+    }
 
     s = unit_copy(start, (size_t) (p - start));
     free(start);

@@ -286,6 +286,10 @@ unit_hex(const char *hex)
 {
     tee_str_t  text, s;
 
+    if (hex[0] == '\0') {
+        return unit_copy(NULL, 0);
+    }
+
     text = unit_copy(hex, strlen(hex));
 
     if (tee_hex_decode(text, (uint8_t *) (uintptr_t) text.data) != TEE_OK) {
