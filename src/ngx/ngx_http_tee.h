@@ -303,6 +303,15 @@ char *ngx_http_tee_registry_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_tee_registry_init(ngx_conf_t *cf);
 
+/* its files: the list or the saved state, at start; the state, in a thread */
+
+ngx_int_t ngx_http_tee_registry_read_file(ngx_conf_t *cf,
+    ngx_http_tee_registry_t *reg);
+void ngx_http_tee_registry_read_state(ngx_conf_t *cf,
+    ngx_http_tee_registry_t *reg);
+void ngx_http_tee_registry_save(ngx_http_tee_registry_t *reg,
+    ngx_http_tee_snap_t *snap, uint64_t block);
+
 ngx_http_tee_registry_t *ngx_http_tee_registry_find(ngx_conf_t *cf,
     ngx_str_t *name);
 ngx_array_t *ngx_http_tee_registries(ngx_http_request_t *r);

@@ -11,13 +11,6 @@
 /* The tee_registry block: its directives, files and checks. */
 
 
-typedef struct {
-    ngx_conf_t                *cf;
-    ngx_http_tee_registry_t   *registry;
-    ngx_str_t                  dir;
-} ngx_http_tee_file_t;
-
-
 static char *ngx_http_tee_registry_directive(ngx_conf_t *cf,
     ngx_command_t *dummy, void *conf);
 static char *ngx_http_tee_registry_contract(ngx_conf_t *cf,
@@ -26,6 +19,9 @@ static char *ngx_http_tee_registry_chain_id(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_tee_registry_rpc(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_tee_registry_server(ngx_conf_t *cf,
+    ngx_http_tee_server_t *s, ngx_url_t *u, ngx_str_t *url);
+static ngx_uint_t ngx_http_tee_registry_loopback(ngx_http_tee_server_t *s);
 static char *ngx_http_tee_registry_pcr(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_tee_registry_resolver(ngx_conf_t *cf,
@@ -45,16 +41,6 @@ static ngx_int_t ngx_http_tee_registry_zone(ngx_conf_t *cf,
     ngx_http_tee_registry_t *reg);
 static ngx_int_t ngx_http_tee_registry_zone_init(ngx_shm_zone_t *zone,
     void *data);
-static ngx_int_t ngx_http_tee_registry_read_file(ngx_conf_t *cf,
-    ngx_http_tee_registry_t *reg);
-static tee_rc_t ngx_http_tee_registry_blob(void *ctx, tee_blob_t what,
-    tee_str_t text, tee_str_t *der);
-static ngx_int_t ngx_http_tee_registry_pem(ngx_str_t *pem, ngx_pool_t *pool,
-    tee_str_t *der);
-static void ngx_http_tee_registry_read_state(ngx_conf_t *cf,
-    ngx_http_tee_registry_t *reg);
-static ngx_int_t ngx_http_tee_registry_read(ngx_pool_t *pool, ngx_str_t *path,
-    size_t max, ngx_uid_t *owner, ngx_str_t *text, const char **why);
 
 
 static ngx_conf_enum_t  ngx_http_tee_registry_methods[] = {
@@ -370,11 +356,9 @@ ngx_http_tee_registry_rpc(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_tee_registry_t  *reg = conf;
 
-    u_char                 *p;
     ngx_str_t              *value;
     ngx_url_t               u;
-    ngx_uint_t              insecure, loopback;
-    struct sockaddr        *sa;
+    ngx_uint_t              insecure;
     ngx_http_tee_server_t  *s;
 
     value = cf->args->elts;
@@ -432,64 +416,11 @@ ngx_http_tee_registry_rpc(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "must not carry a user name in its URL";
     }
 
-    /* NUL-terminated for OpenSSL, and without the brackets of IPv6 */
-
-    s->host.len = u.host.len;
-    p = u.host.data;
-
-    if (s->host.len > 2 && p[0] == '[') {
-        p++;
-        s->host.len -= 2;
-    }
-
-    s->host.data = ngx_pcalloc(cf->pool, s->host.len + 1);
-    if (s->host.data == NULL) {
+    if (ngx_http_tee_registry_server(cf, s, &u, &value[1]) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    ngx_strlow(s->host.data, p, s->host.len);
-
-    s->port = u.port;
-    s->addrs = u.addrs;
-    s->naddrs = u.naddrs;
-    s->literal = (u.naddrs != 0);
-
-    s->host_header = u.host;
-
-    if (u.port != u.default_port) {
-        s->host_header.len = u.host.len + 1 + u.port_text.len;
-    }
-
-    s->uri = u.uri;
-
-    if (s->uri.len == 0) {
-        ngx_str_set(&s->uri, "/");
-    }
-
-    /* paths of RPC services hold keys: they do not go into logs */
-
-    s->url.data = value[1].data;
-    s->url.len = u.host.data + s->host_header.len - value[1].data;
-
-    loopback = (s->host.len == 9
-                && ngx_strncmp(s->host.data, "localhost", 9) == 0);
-
-    if (s->literal) {
-        sa = s->addrs[0].sockaddr;
-
-        if (sa->sa_family == AF_INET) {
-            loopback = (ntohl(((struct sockaddr_in *) sa)->sin_addr.s_addr)
-                        >> 24) == 127;
-
-#if (NGX_HAVE_INET6)
-        } else if (sa->sa_family == AF_INET6) {
-            loopback = IN6_IS_ADDR_LOOPBACK(
-                                  &((struct sockaddr_in6 *) sa)->sin6_addr);
-#endif
-        }
-    }
-
-    if (!s->https && !loopback) {
+    if (!s->https && !ngx_http_tee_registry_loopback(s)) {
 
         if (!insecure) {
             return "without TLS lets anybody on the way name the enclaves; "
@@ -502,6 +433,77 @@ ngx_http_tee_registry_rpc(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_registry_server(ngx_conf_t *cf, ngx_http_tee_server_t *s,
+    ngx_url_t *u, ngx_str_t *url)
+{
+    u_char  *p;
+
+    /* NUL-terminated for OpenSSL, and without the brackets of IPv6 */
+
+    s->host.len = u->host.len;
+    p = u->host.data;
+
+    if (s->host.len > 2 && p[0] == '[') {
+        p++;
+        s->host.len -= 2;
+    }
+
+    s->host.data = ngx_pcalloc(cf->pool, s->host.len + 1);
+    if (s->host.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_strlow(s->host.data, p, s->host.len);
+
+    s->port = u->port;
+    s->addrs = u->addrs;
+    s->naddrs = u->naddrs;
+    s->literal = (u->naddrs != 0);
+
+    s->host_header = u->host;
+
+    if (u->port != u->default_port) {
+        s->host_header.len = u->host.len + 1 + u->port_text.len;
+    }
+
+    s->uri = u->uri;
+
+    if (s->uri.len == 0) {
+        ngx_str_set(&s->uri, "/");
+    }
+
+    /* paths of RPC services hold keys: they do not go into logs */
+
+    s->url.data = url->data;
+    s->url.len = u->host.data + s->host_header.len - url->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_tee_registry_loopback(ngx_http_tee_server_t *s)
+{
+    struct sockaddr  *sa;
+
+    if (!s->literal) {
+        return s->host.len == 9
+               && ngx_strncmp(s->host.data, "localhost", 9) == 0;
+    }
+
+    sa = s->addrs[0].sockaddr;
+
+#if (NGX_HAVE_INET6)
+    if (sa->sa_family == AF_INET6) {
+        return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *) sa)->sin6_addr);
+    }
+#endif
+
+    return (ntohl(((struct sockaddr_in *) sa)->sin_addr.s_addr) >> 24) == 127;
 }
 
 
@@ -881,354 +883,4 @@ static ngx_int_t
 ngx_http_tee_registry_zone_init(ngx_shm_zone_t *zone, void *data)
 {
     return ngx_http_tee_shm_init(zone->data, zone, data);
-}
-
-
-static ngx_int_t
-ngx_http_tee_registry_read_file(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
-{
-    u_char                *p;
-    tee_rc_t               rc;
-    uint32_t               at;
-    ngx_str_t              text;
-    const char            *why;
-    tee_registry_list_t    list;
-    ngx_http_tee_file_t    file;
-    tee_registry_rules_t   rules;
-
-    if (ngx_http_tee_registry_read(cf->pool, &reg->file, reg->max_response,
-                                   NULL, &text, &why)
-        != NGX_OK)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "registry \"%V\": file \"%V\" %s",
-                           &reg->name, &reg->file, why);
-        return NGX_ERROR;
-    }
-
-    file.cf = cf;
-    file.registry = reg;
-    file.dir = reg->file;
-
-    for (p = file.dir.data + file.dir.len; p > file.dir.data; p--) {
-        if (p[-1] == '/') {
-            break;
-        }
-    }
-
-    file.dir.len = p - file.dir.data;
-
-    ngx_http_tee_registry_rules(reg, &rules);
-    tee_registry_init(&list, &rules);
-
-    at = 0;
-    why = NULL;
-
-    rc = tee_registry_add_json(&list, ngx_http_tee_str(&text),
-                               ngx_http_tee_registry_blob, &file, &at, &why);
-
-    if (rc == TEE_OK) {
-        rc = tee_registry_finish(&list, &reg->initial);
-    }
-
-    reg->initial_skipped = list.nskipped;
-    reg->initial_time = ngx_time();
-
-    if (rc == TEE_OK && list.nskipped) {
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "registry \"%V\": %uD entries of file \"%V\" are "
-                           "not used, the first is number %uD: %s",
-                           &reg->name, list.nskipped, &reg->file,
-                           list.skipped[0].index,
-                           tee_skip_name(list.skipped[0].reason));
-    }
-
-    if (rc != TEE_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "registry \"%V\": file \"%V\" cannot be used: %s, "
-                           "entry %uD: %s",
-                           &reg->name, &reg->file, tee_strerror(rc), at,
-                           why ? why : "-");
-    }
-
-    tee_registry_free(&list);
-
-    return rc == TEE_OK ? NGX_OK : NGX_ERROR;
-}
-
-
-/* A path, relative to the registry file, or base64. */
-
-static tee_rc_t
-ngx_http_tee_registry_blob(void *ctx, tee_blob_t what, tee_str_t text,
-    tee_str_t *der)
-{
-    ngx_http_tee_file_t  *file = ctx;
-
-    ngx_int_t    path;
-    ngx_str_t    in, out, name;
-    const char  *why;
-
-    in.data = (u_char *) text.data;
-    in.len = text.len;
-
-    path = in.len && (in.data[0] == '/' || in.data[0] == '.');
-
-    if (in.len > 4 && !path) {
-        path = (ngx_strncmp(in.data + in.len - 4, ".pem", 4) == 0
-                || ngx_strncmp(in.data + in.len - 4, ".der", 4) == 0
-                || ngx_strncmp(in.data + in.len - 4, ".crt", 4) == 0);
-    }
-
-    if (!path) {
-        out.data = ngx_pnalloc(file->cf->pool,
-                               ngx_base64_decoded_length(in.len));
-        if (out.data == NULL) {
-            return TEE_NOMEM;
-        }
-
-        if (ngx_decode_base64(&out, &in) != NGX_OK) {
-            return TEE_MALFORMED;
-        }
-
-        der->data = out.data;
-        der->len = out.len;
-
-        return TEE_OK;
-    }
-
-    name.len = (in.data[0] == '/' ? 0 : file->dir.len) + in.len;
-    name.data = ngx_pnalloc(file->cf->pool, name.len + 1);
-    if (name.data == NULL) {
-        return TEE_NOMEM;
-    }
-
-    (void) ngx_sprintf(name.data, "%*s%V%Z",
-                       name.len - in.len, file->dir.data, &in);
-
-    if (ngx_http_tee_registry_read(file->cf->pool, &name, 1024 * 1024, NULL,
-                                   &out, &why)
-        != NGX_OK)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, file->cf, ngx_errno,
-                           "registry \"%V\": file \"%V\" %s",
-                           &file->registry->name, &name, why);
-        return TEE_MALFORMED;
-    }
-
-    if (ngx_strlcasestrn(out.data, out.data + out.len,
-                         (u_char *) "-----begin ", sizeof("-----begin ") - 2)
-        == NULL)
-    {
-        der->data = out.data;
-        der->len = out.len;
-        return TEE_OK;
-    }
-
-    return ngx_http_tee_registry_pem(&out, file->cf->pool, der) == NGX_OK
-           ? TEE_OK : TEE_MALFORMED;
-}
-
-
-/* The first block of a PEM text. */
-
-static ngx_int_t
-ngx_http_tee_registry_pem(ngx_str_t *pem, ngx_pool_t *pool, tee_str_t *der)
-{
-    u_char     *p, *q, *end;
-    ngx_str_t   in, out;
-
-    end = pem->data + pem->len;
-
-    p = ngx_strlcasestrn(pem->data, end, (u_char *) "-----begin ",
-                         sizeof("-----begin ") - 2);
-    p = p ? ngx_strlchr(p, end, '\n') : NULL;
-
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    q = ngx_strlcasestrn(p, end, (u_char *) "-----end ",
-                         sizeof("-----end ") - 2);
-    if (q == NULL) {
-        return NGX_ERROR;
-    }
-
-    in.data = ngx_pnalloc(pool, q - p);
-    out.data = ngx_pnalloc(pool, ngx_base64_decoded_length(q - p));
-
-    if (in.data == NULL || out.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (in.len = 0; p < q; p++) {
-        if (*p > ' ') {
-            in.data[in.len++] = *p;
-        }
-    }
-
-    if (ngx_decode_base64(&out, &in) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    der->data = out.data;
-    der->len = out.len;
-
-    return NGX_OK;
-}
-
-
-/*
- * The last good answer of an earlier run.  It is somebody's word about which
- * certificates to trust, so it must be a plain file that only its owner, the
- * workers' user or root, can read or write.
- */
-
-static void
-ngx_http_tee_registry_read_state(ngx_conf_t *cf, ngx_http_tee_registry_t *reg)
-{
-    uint32_t               at;
-    ngx_str_t              text;
-    ngx_uid_t              owner;
-    const char            *why;
-    ngx_core_conf_t       *ccf;
-    tee_registry_meta_t    meta;
-    tee_registry_list_t    list;
-    tee_registry_rules_t   rules;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
-                                           ngx_core_module);
-    owner = ccf->user;
-
-    if (ngx_http_tee_registry_read(cf->temp_pool, &reg->state,
-                                   reg->max_response, &owner, &text, &why)
-        != NGX_OK)
-    {
-        if (ngx_errno != NGX_ENOENT) {
-            goto failed;
-        }
-
-        return;
-    }
-
-    if (tee_registry_load_meta(ngx_http_tee_str(&text), &ngx_http_tee_alloc,
-                               &meta)
-        != TEE_OK)
-    {
-        why = "is damaged";
-        goto failed;
-    }
-
-    if (meta.chain_id != reg->chain_id
-        || meta.tee_type != reg->type
-        || ngx_memcmp(meta.contract, reg->contract, 20) != 0)
-    {
-        why = "is of another contract, chain or type";
-        goto failed;
-    }
-
-    if (meta.saved_at > ngx_time() + 60) {
-        why = "is from the future; is the clock right?";
-        goto failed;
-    }
-
-    ngx_http_tee_registry_rules(reg, &rules);
-    tee_registry_init(&list, &rules);
-
-    if (tee_registry_add_json(&list, ngx_http_tee_str(&text), NULL, NULL, &at,
-                              &why)
-        != TEE_OK
-        || tee_registry_finish(&list, &reg->initial) != TEE_OK)
-    {
-        tee_registry_free(&list);
-        why = "cannot be used";
-        goto failed;
-    }
-
-    reg->initial_skipped = list.nskipped;
-    reg->initial_block = meta.block;
-    reg->initial_time = ngx_min(meta.saved_at, ngx_time());
-
-    tee_registry_free(&list);
-
-    return;
-
-failed:
-
-    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                       "registry \"%V\": state \"%V\" %s; it is ignored",
-                       &reg->name, &reg->state, why);
-}
-
-
-/* With "owner": a plain file of this user or root, and of nobody else. */
-
-static ngx_int_t
-ngx_http_tee_registry_read(ngx_pool_t *pool, ngx_str_t *path, size_t max,
-    ngx_uid_t *owner, ngx_str_t *text, const char **why)
-{
-    int              fd;
-    ssize_t          n;
-    struct stat      st;
-
-    fd = open((char *) path->data,
-              O_RDONLY|O_CLOEXEC|O_NONBLOCK|(owner ? O_NOFOLLOW : 0));
-
-    if (fd == -1) {
-        *why = "cannot be opened";
-        return NGX_ERROR;
-    }
-
-    ngx_set_errno(0);
-
-    if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-        *why = "is not a plain file";
-        goto failed;
-    }
-
-    if ((size_t) st.st_size > max) {
-        *why = "is too large";
-        goto failed;
-    }
-
-    if (owner
-        && ((st.st_mode & 077)
-            || (st.st_uid != 0 && st.st_uid != geteuid()
-                && (*owner == (ngx_uid_t) NGX_CONF_UNSET_UINT
-                    || st.st_uid != *owner))))
-    {
-        *why = "is not private: it must have mode 0600 and belong to the "
-               "workers' user";
-        goto failed;
-    }
-
-    text->data = ngx_pnalloc(pool, st.st_size + 1);
-    if (text->data == NULL) {
-        *why = "does not fit into memory";
-        goto failed;
-    }
-
-    text->len = 0;
-
-    while (text->len < (size_t) st.st_size) {
-        n = read(fd, text->data + text->len, st.st_size - text->len);
-
-        if (n <= 0) {
-            *why = "cannot be read";
-            goto failed;
-        }
-
-        text->len += n;
-    }
-
-    (void) close(fd);
-
-    return NGX_OK;
-
-failed:
-
-    (void) close(fd);
-    ngx_set_errno(NGX_EINVAL);
-
-    return NGX_ERROR;
 }

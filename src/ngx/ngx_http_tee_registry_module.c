@@ -26,7 +26,7 @@ typedef struct {
 } ngx_http_tee_registry_main_conf_t;
 
 
-/* What is handed to the thread that fills the zone and writes the state. */
+/* What is handed to the thread that fills the zone. */
 
 typedef struct {
     ngx_http_tee_registry_t   *registry;
@@ -34,10 +34,6 @@ typedef struct {
     tee_snapshot_t            *image;
     ngx_http_tee_addrs_t      *addrs;
     u_char                    *half;
-    uint64_t                   block;
-    time_t                     now;
-    ngx_http_tee_snap_t       *snap;
-    ngx_err_t                  err;
 } ngx_http_tee_publish_t;
 
 
@@ -67,12 +63,6 @@ static void ngx_http_tee_registry_publish(ngx_http_tee_registry_t *reg,
     tee_snapshot_t *image, ngx_http_tee_addrs_t *addrs);
 static void ngx_http_tee_registry_publish_thread(void *data, ngx_log_t *log);
 static void ngx_http_tee_registry_published(ngx_event_t *ev);
-static void ngx_http_tee_registry_save(ngx_http_tee_registry_t *reg,
-    ngx_http_tee_snap_t *snap, uint64_t block);
-static void ngx_http_tee_registry_save_thread(void *data, ngx_log_t *log);
-static ngx_err_t ngx_http_tee_registry_write(ngx_str_t *path, u_char *text,
-    size_t len);
-static void ngx_http_tee_registry_saved(ngx_event_t *ev);
 
 static ngx_int_t ngx_http_tee_registry_init_process(ngx_cycle_t *cycle);
 static void ngx_http_tee_registry_exit_process(ngx_cycle_t *cycle);
@@ -660,192 +650,6 @@ ngx_http_tee_registry_published(ngx_event_t *ev)
     if (reg->fresh) {
         ngx_http_tee_registry_save(reg, snap, reg->pending_block);
     }
-}
-
-
-/* The state is also written when nothing has changed: it says when that was. */
-
-static void
-ngx_http_tee_registry_save(ngx_http_tee_registry_t *reg,
-    ngx_http_tee_snap_t *snap, uint64_t block)
-{
-    ngx_pool_t              *pool;
-    ngx_thread_task_t       *task;
-    ngx_http_tee_publish_t  *pub;
-
-    if (reg->state.len == 0 || snap == NULL) {
-        return;
-    }
-
-    pool = ngx_create_pool(1024, ngx_cycle->log);
-    if (pool == NULL) {
-        return;
-    }
-
-    task = ngx_thread_task_alloc(pool, sizeof(ngx_http_tee_publish_t));
-    if (task == NULL) {
-        ngx_destroy_pool(pool);
-        return;
-    }
-
-    pub = task->ctx;
-    pub->registry = reg;
-    pub->pool = pool;
-    pub->snap = snap;
-    pub->block = block;
-    pub->now = ngx_time();
-
-    task->handler = ngx_http_tee_registry_save_thread;
-    task->event.handler = ngx_http_tee_registry_saved;
-    task->event.data = pub;
-    task->event.log = ngx_cycle->log;
-
-    if (ngx_thread_task_post(reg->thread_pool, task) != NGX_OK) {
-        ngx_destroy_pool(pool);
-        return;
-    }
-
-    snap->refs++;
-    reg->publishing = 1;
-}
-
-
-static void
-ngx_http_tee_registry_save_thread(void *data, ngx_log_t *log)
-{
-    size_t                    len;
-    uint8_t                  *text;
-    tee_registry_meta_t       meta;
-    ngx_http_tee_publish_t   *pub = data;
-    ngx_http_tee_registry_t  *reg;
-
-    reg = pub->registry;
-
-    ngx_memcpy(meta.contract, reg->contract, 20);
-    meta.chain_id = reg->chain_id;
-    meta.block = pub->block;
-    meta.saved_at = pub->now;
-    meta.tee_type = (uint8_t) reg->type;
-
-    if (tee_registry_save(pub->snap->image, &meta, &ngx_http_tee_alloc,
-                          &text, &len)
-        != TEE_OK)
-    {
-        pub->err = NGX_ENOMEM;
-        return;
-    }
-
-    pub->err = ngx_http_tee_registry_write(&reg->state, text, len);
-
-    free(text);
-}
-
-
-/* Replaces the file in one step: whoever reads finds the old or the new. */
-
-static ngx_err_t
-ngx_http_tee_registry_write(ngx_str_t *path, u_char *text, size_t len)
-{
-    char       *p, tmp[NGX_MAX_PATH], dir[NGX_MAX_PATH];
-    int         fd;
-    ssize_t     n;
-    ngx_err_t   err;
-
-    if (path->len + sizeof(".tmp") > NGX_MAX_PATH) {
-        return ENAMETOOLONG;
-    }
-
-    (void) ngx_snprintf((u_char *) tmp, NGX_MAX_PATH, "%V.tmp%Z", path);
-    (void) ngx_snprintf((u_char *) dir, NGX_MAX_PATH, "%V%Z", path);
-
-    (void) unlink(tmp);
-
-    fd = open(tmp, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
-    if (fd == -1) {
-        return ngx_errno;
-    }
-
-    while (len) {
-        n = write(fd, text, len);
-
-        if (n <= 0) {
-            if (n == -1 && ngx_errno == NGX_EINTR) {
-                continue;
-            }
-
-            goto failed;
-        }
-
-        text += n;
-        len -= n;
-    }
-
-    if (fsync(fd) == -1) {
-        goto failed;
-    }
-
-    if (close(fd) == -1) {
-        err = ngx_errno;
-        (void) unlink(tmp);
-        return err;
-    }
-
-    if (rename(tmp, dir) == -1) {
-        err = ngx_errno;
-        (void) unlink(tmp);
-        return err;
-    }
-
-    /* the name must survive a crash as well */
-
-    p = strrchr(dir, '/');
-    *(p ? p + 1 : dir) = '\0';
-
-    fd = open(p ? dir : ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-    if (fd != -1) {
-        (void) fsync(fd);
-        (void) close(fd);
-    }
-
-    return 0;
-
-failed:
-
-    err = ngx_errno;
-
-    (void) close(fd);
-    (void) unlink(tmp);
-
-    return err ? err : NGX_ENOSPC;
-}
-
-
-static void
-ngx_http_tee_registry_saved(ngx_event_t *ev)
-{
-    ngx_http_tee_publish_t   *pub = ev->data;
-    ngx_http_tee_registry_t  *reg;
-
-    reg = pub->registry;
-    reg->publishing = 0;
-
-    if (pub->err) {
-        ngx_http_tee_reg_count(reg, NGX_HTTP_TEE_REG_STATE_WRITE);
-
-        if (reg->state_err != pub->err) {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, pub->err,
-                          "tee registry \"%V\": state \"%V\" cannot be "
-                          "written; its directory must be writable for the "
-                          "workers",
-                          &reg->name, &reg->state);
-        }
-    }
-
-    reg->state_err = pub->err;
-
-    ngx_http_tee_snap_unref(pub->snap);
-    ngx_destroy_pool(pub->pool);
 }
 
 

@@ -5,8 +5,7 @@
 
 
 #include <ngx_http_tee.h>
-#include <tee_crypto.h>
-#include <tee_text.h>
+#include <ngx_http_tee_round.h>
 
 
 /*
@@ -19,71 +18,6 @@
  * unseen, since each node also tells the time of that block and an old one
  * disqualifies it.
  */
-
-
-typedef enum {
-    NGX_HTTP_TEE_RPC_CHAIN_ID = 0,
-    NGX_HTTP_TEE_RPC_HEAD,
-    NGX_HTTP_TEE_RPC_WAIT,
-    NGX_HTTP_TEE_RPC_BLOCK,
-    NGX_HTTP_TEE_RPC_TEES,
-    NGX_HTTP_TEE_RPC_IDS,
-    NGX_HTTP_TEE_RPC_IDS_BY_TYPE,
-    NGX_HTTP_TEE_RPC_IS_ACTIVE,
-    NGX_HTTP_TEE_RPC_GET_TEE,
-    NGX_HTTP_TEE_RPC_DONE,
-    NGX_HTTP_TEE_RPC_FAILED
-} ngx_http_tee_rpc_step_e;
-
-
-typedef struct {
-    u_char                        *data;       /* from malloc() */
-    size_t                         len;
-    uint32_t                       id;         /* of the JSON-RPC call */
-    u_char                         tee_id[32]; /* method ids */
-} ngx_http_tee_answer_t;
-
-
-typedef struct {
-    ngx_http_tee_round_t          *round;
-    ngx_uint_t                     index;
-    ngx_http_tee_fetch_t          *fetch;
-    ngx_http_tee_rpc_step_e        step;
-    uint32_t                       id;
-    tee_jsonrpc_block_t            head;
-
-    ngx_array_t                    answers;    /* ngx_http_tee_answer_t */
-    u_char                        *ids;        /* from malloc() */
-    ngx_uint_t                     nids;
-    ngx_uint_t                     next;       /* the id being asked for */
-
-    /* of the thread */
-    u_char                         digest[32];
-    tee_rc_t                       rc;
-    tee_jsonrpc_error_t            error;
-} ngx_http_tee_rpc_t;
-
-
-struct ngx_http_tee_round_s {
-    ngx_http_tee_registry_t       *registry;
-    ngx_http_tee_round_pt          handler;
-    ngx_pool_t                    *pool;
-    ngx_uint_t                     pending;
-    ngx_http_tee_rpc_t            *rpcs;
-    ngx_uint_t                     nrpcs;
-    uint64_t                       block;
-
-    /* of the thread */
-    ngx_http_tee_snap_t           *current;
-    tee_registry_rules_t           rules;
-    tee_snapshot_t                *image;
-    ngx_uint_t                     agreeing;
-    ngx_uint_t                     chosen;
-    ngx_uint_t                     skipped;
-    tee_registry_skip_t            first_skip;
-    tee_rc_t                       rc;
-    unsigned                       same:1;
-};
 
 
 static void ngx_http_tee_rpc_send(ngx_http_tee_rpc_t *rpc,
@@ -104,10 +38,6 @@ static ngx_int_t ngx_http_tee_rpc_old(ngx_http_tee_rpc_t *rpc,
 static void ngx_http_tee_round_step(ngx_http_tee_round_t *round);
 static ngx_int_t ngx_http_tee_round_choose(ngx_http_tee_round_t *round);
 static void ngx_http_tee_round_decode(ngx_http_tee_round_t *round);
-static void ngx_http_tee_round_thread(void *data, ngx_log_t *log);
-static void ngx_http_tee_round_digest(ngx_http_tee_rpc_t *rpc);
-static tee_rc_t ngx_http_tee_round_image(ngx_http_tee_round_t *round,
-    ngx_http_tee_rpc_t *rpc);
 static void ngx_http_tee_round_decoded(ngx_event_t *ev);
 static void ngx_http_tee_round_done(ngx_http_tee_round_t *round,
     tee_snapshot_t *image);
@@ -726,7 +656,7 @@ ngx_http_tee_round_decode(ngx_http_tee_round_t *round)
     }
 
     task->ctx = round;
-    task->handler = ngx_http_tee_round_thread;
+    task->handler = ngx_http_tee_round_agree;
     task->event.handler = ngx_http_tee_round_decoded;
     task->event.data = round;
     task->event.log = ngx_cycle->log;
@@ -740,153 +670,6 @@ ngx_http_tee_round_decode(ngx_http_tee_round_t *round)
     if (ngx_thread_task_post(reg->thread_pool, task) != NGX_OK) {
         ngx_http_tee_round_done(round, NULL);
     }
-}
-
-
-/* In a thread: nothing here but this round, and malloc(). */
-
-static void
-ngx_http_tee_round_thread(void *data, ngx_log_t *log)
-{
-    ngx_uint_t             i, j, n, best;
-    ngx_http_tee_rpc_t    *rpc;
-    ngx_http_tee_round_t  *round = data;
-
-    best = 0;
-
-    for (i = 0; i < round->nrpcs; i++) {
-        rpc = &round->rpcs[i];
-
-        if (rpc->step == NGX_HTTP_TEE_RPC_DONE) {
-            ngx_http_tee_round_digest(rpc);
-        }
-    }
-
-    for (i = 0; i < round->nrpcs; i++) {
-        rpc = &round->rpcs[i];
-
-        if (rpc->step != NGX_HTTP_TEE_RPC_DONE || rpc->rc != TEE_OK) {
-            continue;
-        }
-
-        n = 0;
-
-        for (j = 0; j < round->nrpcs; j++) {
-            n += (round->rpcs[j].step == NGX_HTTP_TEE_RPC_DONE
-                  && round->rpcs[j].rc == TEE_OK
-                  && ngx_memcmp(round->rpcs[j].digest, rpc->digest, 32) == 0);
-        }
-
-        if (n > best) {
-            best = n;
-            round->chosen = i;
-        }
-    }
-
-    round->agreeing = best;
-
-    if (best == 0 || best < round->registry->quorum) {
-        return;
-    }
-
-    round->rc = ngx_http_tee_round_image(round, &round->rpcs[round->chosen]);
-
-    if (round->rc == TEE_OK
-        && round->current
-        && round->current->image->size == round->image->size
-        && ngx_memcmp(round->current->image, round->image,
-                      (size_t) round->image->size)
-           == 0)
-    {
-        round->same = 1;
-    }
-}
-
-
-/* Turns the answers from JSON into ABI bytes, in place of the former. */
-
-static void
-ngx_http_tee_round_digest(ngx_http_tee_rpc_t *rpc)
-{
-    u_char                  all[64];
-    tee_str_t               body, bytes, both;
-    ngx_uint_t              i;
-    ngx_http_tee_answer_t  *answers;
-
-    ngx_memzero(rpc->digest, 32);
-
-    both.data = all;
-    both.len = 64;
-
-    answers = rpc->answers.elts;
-
-    for (i = 0; i < rpc->answers.nelts; i++) {
-        body.data = answers[i].data;
-        body.len = answers[i].len;
-
-        rpc->rc = tee_jsonrpc_bytes(body, answers[i].id, &ngx_http_tee_alloc,
-                                    &bytes, &rpc->error);
-        if (rpc->rc != TEE_OK) {
-            return;
-        }
-
-        free(answers[i].data);
-        answers[i].data = (u_char *) bytes.data;
-        answers[i].len = bytes.len;
-
-        ngx_memcpy(all, rpc->digest, 32);
-
-        rpc->rc = tee_sha256(bytes, all + 32);
-
-        if (rpc->rc == TEE_OK) {
-            rpc->rc = tee_sha256(both, rpc->digest);
-        }
-
-        if (rpc->rc != TEE_OK) {
-            return;
-        }
-    }
-}
-
-
-static tee_rc_t
-ngx_http_tee_round_image(ngx_http_tee_round_t *round, ngx_http_tee_rpc_t *rpc)
-{
-    tee_rc_t                rc;
-    tee_str_t               abi;
-    ngx_uint_t              i;
-    tee_registry_list_t     list;
-    ngx_http_tee_answer_t  *answers;
-
-    tee_registry_init(&list, &round->rules);
-
-    answers = rpc->answers.elts;
-    rc = TEE_OK;
-
-    for (i = 0; i < rpc->answers.nelts && rc == TEE_OK; i++) {
-        abi.data = answers[i].data;
-        abi.len = answers[i].len;
-
-        if (round->registry->method == NGX_HTTP_TEE_METHOD_IDS) {
-            rc = tee_registry_add_tee(&list, abi, answers[i].tee_id);
-
-        } else {
-            rc = tee_registry_add_tees(&list, abi);
-        }
-    }
-
-    if (rc == TEE_OK) {
-        rc = tee_registry_finish(&list, &round->image);
-        round->skipped = list.nskipped;
-
-        if (list.nskipped) {
-            round->first_skip = list.skipped[0];
-        }
-    }
-
-    tee_registry_free(&list);
-
-    return rc;
 }
 
 
@@ -920,7 +703,7 @@ ngx_http_tee_round_decoded(ngx_event_t *ev)
                                     "has no contract at this address", NULL);
 
         } else if (round->agreeing < reg->quorum
-                   || ngx_memcmp(rpc->digest, chosen->digest, 32) != 0)
+                   || ngx_memcmp(rpc->sum, chosen->sum, 32) != 0)
         {
             ngx_http_tee_rpc_failed(rpc, NGX_HTTP_TEE_REG_DISAGREES,
                                     "does not agree with the others", NULL);

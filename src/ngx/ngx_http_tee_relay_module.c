@@ -591,7 +591,7 @@ ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
         why = "this nginx does not let the relay see what "
               "\"proxy_set_header\" and the like add";
 
-    } else if (ucf->upstream == NULL) {
+    } else if (clcf->handler && ucf->upstream == NULL) {
         why = "\"proxy_pass\" must name its upstream and path without "
               "variables";
 
