@@ -8,10 +8,22 @@ use Tee::Test;
 my $one = tee('one');
 my $sees = $one->{upstream};
 
+# knows its relays
+
+my $relay_cert = Tee::Cert->new(name => 'relay.test');
+my $known = tee('known', tls => { SSL_verify_mode => 3, SSL_ca_file => $relay_cert->{file}, SSL_verify_callback => sub { 1 } });
+
+my $http2 = Tee::Nginx::version() >= 1.025001 ? '; http2 on' : ' http2';
 my $t = Tee::Nginx->new(
-    files => { 'tees.json' => tees($one) },
+    files => {
+        'tees.json' => tees($one), 'known.json' => tees($known),
+        'relay.pem' => $relay_cert->{pem}, 'relay.key' => $relay_cert->{key},
+    },
+    vars => { http2 => $http2 },
     http => <<'CONF');
     tee_registry og { file tees.json; allow_private on; }
+    tee_registry known { file known.json; allow_private on; }
+    upstream known { tee_peers known; }
     upstream tee { tee_peers og id=$http_x_tee_id; keepalive 8; }
     proxy_ssl_protocols TLSv1.2 TLSv1.3;
     log_format relay '$status $tee_error';
@@ -30,8 +42,20 @@ my $t = Tee::Nginx->new(
             proxy_set_header Authorization "Bearer relay-credential";
             proxy_pass https://tee/v1/ohttp;
         }
+        location /deep/ { tee_relay on; proxy_pass https://tee/v1/ohttp; }
+        location = /limited { tee_relay on; proxy_pass https://tee/v1/ohttp; limit_except POST { deny all; } }
+        location = /denied { tee_relay on; proxy_pass https://tee/v1/ohttp; deny all; }
+        location = /cert {
+            tee_relay on;
+            proxy_ssl_certificate relay.pem; proxy_ssl_certificate_key relay.key;
+            proxy_pass https://known/v1/ohttp;
+        }
         location = /off { proxy_pass https://tee/v1/ohttp; }
         location /tee/status { tee_status; }
+    }
+    server {
+        listen 127.0.0.1:%%PORT_h2%%%%http2%%;
+        location = /ohttp { tee_relay on; proxy_pass https://tee/v1/ohttp; }
     }
 CONF
 
@@ -124,7 +148,42 @@ $sees->forget;
 my $plain = relay('/ohttp', $sealed) && ($sees->requests)[-1]{head};
 is $seen->{head}, $plain, 'it is the same as that of a client who tells nothing';
 
+# the same request by another client, with other habits
+
+{
+    my @habits = (
+        [ 'other spelling and order' => "POST /ohttp HTTP/1.1\r\ncontent-LENGTH: 256\r\nCONTENT-type: $type\r\nx-tee-id: $one->{id}\r\nHOST: b\r\n" ],
+        [ 'another order' => "POST /ohttp HTTP/1.1\r\nContent-Type: $type\r\nX-TEE-ID: $one->{id}\r\nContent-Length: 256\r\nHost: a\r\n" ],
+        [ 'parameters of the type' => "POST /ohttp HTTP/1.1\r\nHost: a\r\nContent-Type: $type; id=secret\r\nContent-Length: 256\r\nX-TEE-ID: $one->{id}\r\n" ],
+        [ 'what it accepts' => "POST /ohttp HTTP/1.1\r\nHost: a\r\nAccept: secret/x, */*;q=0.3\r\nContent-Type: $type\r\nContent-Length: 256\r\nX-TEE-ID: $one->{id}\r\n" ],
+        [ 'HTTP/1.0' => "POST /ohttp HTTP/1.0\r\nContent-Type: $type\r\nContent-Length: 256\r\nX-TEE-ID: $one->{id}\r\n" ],
+        [ 'a field twice' => "POST /ohttp HTTP/1.1\r\nHost: a\r\nX-OHTTP-Stream: secret\r\nIncremental: secret\r\nContent-Type: $type\r\nContent-Length: 256\r\nX-TEE-ID: $one->{id}\r\n" ],
+    );
+
+    for my $habit (@habits) {
+        my $c = $t->client;
+        $c->send("$habit->[1]\r\n$sealed");
+        is $c->response->{status}, 200, "a client with habits of its own: $habit->[0]";
+        is +($sees->requests)[-1]{head}, $plain, "looks like all others: $habit->[0]";
+    }
+
+    my $file = $t->write('sealed', $sealed);
+    my $out = qx{nghttp -H 'content-type: $type' -H 'x-tee-id: $one->{id}' -H 'user-agent: secret' -d $file http://127.0.0.1:@{[ $t->port('h2') ]}/ohttp};
+    is $out, $sealed, 'HTTP/2 is relayed';
+    is +($sees->requests)[-1]{head}, $plain, 'and looks like all others';
+
+    is relay('/deep/secret/path', $sealed)->{status}, 200, 'a longer path is relayed';
+    is +($sees->requests)[-1]{head}, $plain, 'but not told';
+}
+
 # what is meant to pass
+
+is relay('/ohttp', 'x', 'X-OHTTP-Stream' => 'true', Incremental => '?1', Accept => 'message/ohttp-chunked-res')->{status}, 200,
+    'a request for a stream';
+my $stream = ($sees->requests)[-1]{head};
+unlike $stream, qr/^x-ohttp-stream:/mi, 'keeps X-OHTTP-Stream, which is for the relay';
+like $stream, qr/^incremental: \?1\r$/mi, 'passes Incremental';
+like $stream, qr{^accept: message/ohttp-chunked-res\r$}mi, 'and what it accepts';
 
 $sees->forget;
 relay('/paid', 'x', 'Payment-Signature' => 'a b,c==', 'X-PAYMENT' => 'p1', Cookie => 'secret');
@@ -138,6 +197,12 @@ relay('/bearer', 'x', Authorization => 'Bearer client');
 ($seen) = $sees->requests;
 is_deeply [ $seen->{head} =~ /^authorization: (.*)\r$/mig ], ['Bearer relay-credential'],
     "the relay's own credential passes, the client's does not";
+
+is relay('/cert', 'x')->{status}, 200, 'the relay may show a certificate';
+like +($known->{upstream}->connections)[-1]{client_cert} // '', qr/relay\.test/, 'which the TEE sees';
+
+problem(relay('/denied', 'x'), 403, 'http_error', 'access control comes first');
+is relay('/limited', 'x')->{status}, 200, 'and may let requests pass';
 
 # the log
 

@@ -64,8 +64,6 @@ my %ways = (
     'the body' => 'proxy_set_body $remote_addr;',
     'the method' => 'proxy_method $arg_method;',
     'another body' => 'proxy_set_body x;',
-    'a copy for somebody else' => 'mirror /other;',
-    'a subrequest with all fields' => 'auth_request /other;',
 );
 
 for my $way (sort keys %ways) {

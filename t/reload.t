@@ -67,12 +67,16 @@ sub under_load(&) {
     $n{$1} = $2 while $text =~ /(connect|read|write|timeout) (\d+)/g;
     $n{status} = $1 if $text =~ /Non-2xx or 3xx responses: (\d+)/;
     $n{failed} = $n{connect} + $n{read} + $n{write} + $n{timeout} + $n{status};
-    diag "$text" if $n{failed};
-    return \%n;
+    return { %n, text => $text };
 }
 
 sub pins { return { map { $_->{id} => $_->{pin_sha256} } @{ $t->registry_status->{entries} // [] } } }
-sub whole { my ($n, $name) = @_; cmp_ok $n->{requests}, '>', 100, "$name: requests"; return is $n->{failed}, 0, "$name: none failed" }
+
+sub whole {
+    my ($n, $name) = @_;
+    cmp_ok $n->{requests}, '>', 100, "$name: requests";
+    return is($n->{failed}, 0, "$name: none failed") || diag($n->{text});
+}
 
 whole(under_load { sleep 1 }, 'nothing happens');
 

@@ -246,11 +246,13 @@ sub reconfigure {
 
 sub reload {
     my ($self) = @_;
-    my @before = map $self->logged($_), my @events = (qr/start worker process \d/, qr/gracefully shutting down/);
-    my $old = $self->workers;
+    my $started = $self->logged(qr/start worker process \d/);
+    my @old = $self->workers;
     kill HUP => $self->{pid};
     return wait_until {
-        $self->logged($events[0]) >= $before[0] + $self->{workers} && $self->logged($events[1]) >= $before[1] + $old
+        my %stopping = map { $_ => 1 } $self->log =~ / (\d+)#\d+: gracefully shutting down/g;
+        $self->logged(qr/start worker process \d/) >= $started + $self->{workers}
+            && !grep !$stopping{$_} && process_alive($_), @old
     } 20;
 }
 
