@@ -138,6 +138,20 @@ cmp_ok(scalar @whys, '>', 15, 'an RPC can fail in many ways');
 is(join("\n", @silent), '', 'each of them');
 
 
+# Each source file has its place in the architecture
+
+my $map = slurp("$root/docs/architecture.md");
+my @lost;
+
+for my $file (map { s{.*/}{}r =~ s/\.c\z//r } glob "$root/src/*/*.c") {
+    my $tail = $file =~ s/\A(?:ngx_http_tee|tee_registry)//r;
+
+    push @lost, $file if $file ne 'tee' && $map !~ m{`(?:\w+/)?(?:\Q$file\E|$tail)`};
+}
+
+is("@lost", '', 'the architecture has every file');
+
+
 # Links between the pages, and to files, lead somewhere
 
 for my $file ("$root/README.md", glob "$root/docs/*.md") {
