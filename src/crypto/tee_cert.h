@@ -11,9 +11,9 @@
 #include <tee.h>
 
 
-/* The registry contract takes 8 KiB at most. */
+/* As the registry contract has it. */
 
-#define TEE_CERT_MAX_LEN  16384
+#define TEE_CERT_MAX_LEN  8192
 
 
 typedef struct {

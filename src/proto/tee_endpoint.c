@@ -13,6 +13,9 @@
 #define TEE_NAME_MAX_LEN   253
 #define TEE_LABEL_MAX_LEN  63
 
+/* https://, name, port, slash: nobody shall make us look for a longer host */
+#define TEE_ENDPOINT_MAX_LEN  (8 + TEE_NAME_MAX_LEN + 6 + 1)
+
 
 static tee_rc_t tee_endpoint_host(tee_str_t *rest, tee_endpoint_t *e);
 static tee_rc_t tee_endpoint_name(tee_str_t name);
@@ -31,7 +34,9 @@ tee_endpoint_parse(tee_str_t text, tee_endpoint_t *e)
     scheme.len = sizeof("https://") - 1;
     scheme.data = text.data;
 
-    if (text.len <= scheme.len || !tee_text_is_nocase(scheme, "https://")) {
+    if (text.len <= scheme.len || text.len > TEE_ENDPOINT_MAX_LEN
+        || !tee_text_is_nocase(scheme, "https://"))
+    {
         return TEE_MALFORMED;
     }
 

@@ -14,7 +14,10 @@
 #include <tee_sig.h>
 
 
-#define TEE_REGISTRY_MAX_SLOTS  0x00ffffffU
+#define TEE_REGISTRY_MAX_SLOTS   0x00ffffffU
+
+/* 41 bytes are one pair, and many entries may refer to the same bytes */
+#define TEE_REGISTRY_MAX_CONFIG  1024
 
 
 static tee_rc_t tee_registry_grow(tee_registry_list_t *list, void **array,
@@ -285,6 +288,11 @@ tee_registry_check(tee_registry_list_t *list, tee_registry_entry_t *e,
 
     tee_keccak256(e->spki, e->tee_id);
 
+    if (tee_registry_seen_has(list, e->tee_id)) {
+        *reason = TEE_SKIP_DUPLICATE;
+        return TEE_OK;
+    }
+
     rc = tee_cert_read(e->certificate, &cert);
 
     if (rc == TEE_NOMEM) {
@@ -309,10 +317,7 @@ tee_registry_check(tee_registry_list_t *list, tee_registry_entry_t *e,
     }
 
     list->entries[list->n] = *e;
-
-    if (!tee_registry_seen_add(list)) {
-        *reason = TEE_SKIP_DUPLICATE;
-    }
+    tee_registry_seen_add(list);
 
     return TEE_OK;
 }
@@ -344,6 +349,7 @@ tee_registry_ohttp_usable(const tee_registry_entry_t *e)
     tee_ohttp_key_t  key;
 
     return e->kem_id != 0
+           && e->key_config.len <= TEE_REGISTRY_MAX_CONFIG
            && tee_ohttp_suite_known(e->kdf_id, e->aead_id)
            && tee_ohttp_key_parse(e->key_config, &key) == TEE_OK
            && key.id == e->key_id

@@ -65,9 +65,14 @@ int tee_registry_ohttp_usable(const tee_registry_entry_t *e);
 TEE_MUST_CHECK tee_rc_t tee_registry_seen_reserve(tee_registry_list_t *list,
     uint32_t n);
 
-/* Adds the id of entry list->n: 1, or 0 if an entry before has it. */
+/* 1 if an entry of the list has this id. */
 
-int tee_registry_seen_add(tee_registry_list_t *list);
+int tee_registry_seen_has(const tee_registry_list_t *list,
+    const uint8_t id[32]);
+
+/* Adds the id of entry list->n, which no entry before it has. */
+
+void tee_registry_seen_add(tee_registry_list_t *list);
 
 /* Makes the tree anew, for the entries there are. */
 

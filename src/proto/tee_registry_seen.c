@@ -28,6 +28,8 @@ typedef struct {
 } tee_seen_node_t;
 
 
+static const uint8_t *tee_seen_nearest(const tee_registry_list_t *list,
+    const uint8_t id[32]);
 static unsigned tee_seen_bit(const uint8_t id[32], unsigned bit);
 
 
@@ -65,6 +67,14 @@ tee_registry_seen_reserve(tee_registry_list_t *list, uint32_t n)
 
 
 int
+tee_registry_seen_has(const tee_registry_list_t *list, const uint8_t id[32])
+{
+    return list->n != 0
+           && memcmp(id, tee_seen_nearest(list, id), 32) == 0;
+}
+
+
+void
 tee_registry_seen_add(tee_registry_list_t *list)
 {
     unsigned          bit;
@@ -76,26 +86,12 @@ tee_registry_seen_add(tee_registry_list_t *list)
 
     if (i == 0) {
         list->root = TEE_SEEN_LEAF;
-        return 1;
+        return;
     }
 
     nodes = list->seen;
     id = list->entries[i].tee_id;
-
-    /* the only entry that could be the same, or else is nearest */
-
-    at = &list->root;
-
-    while (!(*at & TEE_SEEN_LEAF)) {
-        node = &nodes[*at];
-        at = &node->child[tee_seen_bit(id, node->bit)];
-    }
-
-    near = list->entries[*at & ~TEE_SEEN_LEAF].tee_id;
-
-    if (memcmp(id, near, 32) == 0) {
-        return 0;
-    }
+    near = tee_seen_nearest(list, id);
 
     bit = 0;
 
@@ -116,8 +112,25 @@ tee_registry_seen_add(tee_registry_list_t *list)
     node->child[!tee_seen_bit(id, bit)] = *at;
 
     *at = i - 1;
+}
 
-    return 1;
+
+/* The id that shares the longest prefix with this one, or is it. */
+
+static const uint8_t *
+tee_seen_nearest(const tee_registry_list_t *list, const uint8_t id[32])
+{
+    uint32_t                at;
+    const tee_seen_node_t  *nodes;
+
+    nodes = list->seen;
+    at = list->root;
+
+    while (!(at & TEE_SEEN_LEAF)) {
+        at = nodes[at].child[tee_seen_bit(id, nodes[at].bit)];
+    }
+
+    return list->entries[at & ~TEE_SEEN_LEAF].tee_id;
 }
 
 
@@ -129,7 +142,7 @@ tee_registry_seen_rebuild(tee_registry_list_t *list)
     n = list->n;
 
     for (list->n = 0; list->n < n; list->n++) {
-        (void) tee_registry_seen_add(list);
+        tee_registry_seen_add(list);
     }
 }
 

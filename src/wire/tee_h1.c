@@ -6,48 +6,8 @@
 
 #include <string.h>
 
-#include <tee_h1.h>
+#include <tee_h1_state.h>
 #include <tee_text.h>
-
-
-typedef enum {
-    TEE_H1_STATUS = 0,         /* in the status line */
-    TEE_H1_NAME,               /* at the start of, or in a field name */
-    TEE_H1_VALUE,
-    TEE_H1_LINE_LF,            /* after the CR of a line */
-    TEE_H1_HEAD_LF,            /* after the CR of the empty line */
-    TEE_H1_BODY,               /* "left" bytes, or up to the end */
-    TEE_H1_SIZE,               /* in a chunk size */
-    TEE_H1_EXT,                /* in a chunk extension */
-    TEE_H1_SIZE_LF,
-    TEE_H1_CHUNK,              /* "left" bytes of a chunk */
-    TEE_H1_CHUNK_CR,
-    TEE_H1_CHUNK_LF,
-    TEE_H1_DONE,
-    TEE_H1_MALFORMED,          /* the errors stay */
-    TEE_H1_UNSUPPORTED,
-    TEE_H1_LIMIT
-} tee_h1_state_t;
-
-
-/* how the content ends */
-
-typedef enum {
-    TEE_H1_BY_EOF = 0,
-    TEE_H1_BY_LENGTH,
-    TEE_H1_BY_CHUNKS
-} tee_h1_framing_t;
-
-
-/* digits of a chunk size, leading zeros included */
-#define TEE_H1_MAX_SIZE_LEN  32
-
-#define TEE_H1_HAS_LENGTH    0x01
-#define TEE_H1_HAS_CODING    0x02
-#define TEE_H1_HAS_CLOSE     0x04
-#define TEE_H1_HAS_KEEP      0x08
-#define TEE_H1_IS_10         0x10
-#define TEE_H1_IN_TRAILER    0x20
 
 
 static tee_rc_t tee_h1_head(tee_h1_t *h, uint8_t ch);
@@ -59,10 +19,7 @@ static tee_rc_t tee_h1_field(tee_h1_t *h);
 static tee_rc_t tee_h1_length(tee_h1_t *h, tee_str_t value);
 static void tee_h1_connection(tee_h1_t *h, tee_str_t value);
 static tee_rc_t tee_h1_head_end(tee_h1_t *h);
-static tee_rc_t tee_h1_chunked(tee_h1_t *h, uint8_t ch);
-static tee_rc_t tee_h1_size(tee_h1_t *h, uint8_t ch);
 static tee_rc_t tee_h1_content(tee_h1_t *h, tee_str_t *in, tee_str_t *body);
-static void tee_h1_next_line(tee_h1_t *h, tee_h1_state_t state);
 static tee_rc_t tee_h1_fail(tee_h1_t *h, tee_rc_t rc);
 static int tee_h1_token_char(uint8_t ch);
 
@@ -503,94 +460,6 @@ tee_h1_head_end(tee_h1_t *h)
 }
 
 
-/* RFC 9112, 7.1 */
-
-static tee_rc_t
-tee_h1_chunked(tee_h1_t *h, uint8_t ch)
-{
-    switch (h->state) {
-
-    case TEE_H1_SIZE:
-        return tee_h1_size(h, ch);
-
-    case TEE_H1_EXT:
-
-        if (ch == '\r') {
-            h->state = TEE_H1_SIZE_LF;
-            return TEE_OK;
-        }
-
-        return (ch < 0x20 && ch != '\t') || ch == 0x7f ? TEE_MALFORMED : TEE_OK;
-
-    case TEE_H1_SIZE_LF:
-
-        if (ch != '\n') {
-            return TEE_MALFORMED;
-        }
-
-        if (h->left == 0) {
-            h->flags |= TEE_H1_IN_TRAILER;
-            tee_h1_next_line(h, TEE_H1_NAME);
-            return TEE_OK;
-        }
-
-        if (h->left > h->max_body - h->body_seen) {
-            return TEE_LIMIT;
-        }
-
-        h->state = TEE_H1_CHUNK;
-
-        return TEE_OK;
-
-    case TEE_H1_CHUNK_CR:
-        h->state = TEE_H1_CHUNK_LF;
-        return ch == '\r' ? TEE_OK : TEE_MALFORMED;
-
-    default: /* TEE_H1_CHUNK_LF */
-        tee_h1_next_line(h, TEE_H1_SIZE);
-        return ch == '\n' ? TEE_OK : TEE_MALFORMED;
-    }
-}
-
-
-static tee_rc_t
-tee_h1_size(tee_h1_t *h, uint8_t ch)
-{
-    uint8_t  d;
-
-    if (h->line_len == 0) {
-        h->left = 0;
-
-    } else if (ch == '\r') {
-        h->state = TEE_H1_SIZE_LF;
-        return TEE_OK;
-
-    } else if (ch == ';') {
-        h->state = TEE_H1_EXT;
-        return TEE_OK;
-    }
-
-    if (ch >= '0' && ch <= '9') {
-        d = (uint8_t) (ch - '0');
-
-    } else if ((ch | 0x20) >= 'a' && (ch | 0x20) <= 'f') {
-        d = (uint8_t) ((ch | 0x20) - 'a' + 10);
-
-    } else {
-        return TEE_MALFORMED;
-    }
-
-    if (h->left >> 60 != 0 || h->line_len == TEE_H1_MAX_SIZE_LEN) {
-        return TEE_MALFORMED;
-    }
-
-    h->left = h->left << 4 | d;
-    h->line_len++;
-
-    return TEE_OK;
-}
-
-
 static tee_rc_t
 tee_h1_content(tee_h1_t *h, tee_str_t *in, tee_str_t *body)
 {
@@ -628,7 +497,7 @@ tee_h1_content(tee_h1_t *h, tee_str_t *in, tee_str_t *body)
 }
 
 
-static void
+void
 tee_h1_next_line(tee_h1_t *h, tee_h1_state_t state)
 {
     h->state = state;

@@ -35,6 +35,7 @@ static const endpoint_case_t  endpoint_cases[] = {
     { "https://1.2.3.com", "1.2.3.com", 443, TEE_HOST_NAME, 0 },
     { "https://0x7g", "0x7g", 443, TEE_HOST_NAME, 0 },
     { "https://" N253, N253, 443, TEE_HOST_NAME, 0 },
+    { "https://" N253 ":65535/", N253, 65535, TEE_HOST_NAME, 0 },
     { "https://8.8.8.8:8443", "8.8.8.8", 8443, TEE_HOST_IPV4, 0 },
     { "https://127.0.0.1", "127.0.0.1", 443, TEE_HOST_IPV4, 1 },
     { "https://[2001:4860::1]", "2001:4860::1", 443, TEE_HOST_IPV6, 0 },

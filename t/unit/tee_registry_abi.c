@@ -9,6 +9,7 @@
 
 #include <tee_keccak.h>
 #include <tee_registry.h>
+#include <tee_write.h>
 
 #include "sample.h"
 #include "unit.h"
@@ -74,6 +75,33 @@ abi_skipped(const char *name, abi_change_pt change, tee_skip_t reason)
 }
 
 
+/* The key with so many pairs, all of them the same. */
+
+static tee_str_t
+abi_long_config(const sample_tee_t *t, uint16_t pairs)
+{
+    uint16_t     i;
+    tee_str_t    s;
+    tee_write_t  w;
+
+    static uint8_t  buf[2048];
+
+    tee_write_fixed(&w, buf, sizeof(buf));
+    tee_write_bytes(&w, t->key_config_buf, 35);
+    tee_write_u16(&w, (uint16_t) (pairs * 4));
+
+    for (i = 0; i < pairs; i++) {
+        tee_write_u16(&w, 1);
+        tee_write_u16(&w, 3);
+    }
+
+    s.len = w.len;
+    s.data = buf;
+
+    return s;
+}
+
+
 #define CHANGE(name, what)                                                    \
     static void name(sample_tee_t *t) { what; }
 
@@ -111,6 +139,28 @@ CHANGE(key_other, t->key_config_buf[5] ^= 1)
 CHANGE(id_other, t->key_config_buf[0] = 2)
 CHANGE(config_none, t->key_config.len = 0)
 CHANGE(config_cut, t->key_config.len--)
+CHANGE(config_long, t->key_config = abi_long_config(t, 247))
+CHANGE(config_longest, t->key_config = abi_long_config(t, 246))
+
+
+static void
+abi_long(void)
+{
+    tee_str_t            abi;
+    sample_tee_t         t;
+    tee_registry_list_t  list;
+
+    sample_tee(&t, 0);
+    config_longest(&t);
+    abi = sample_abi(&t, 1, 11, 0);
+
+    unit_ok(abi_add(abi, &list) == TEE_OK && list.n == 1
+            && list.entries[0].kem_id == 32
+            && list.entries[0].key_config.len == 1021, "a long key_config");
+
+    tee_registry_free(&list);
+    unit_free(abi);
+}
 
 
 static void
@@ -149,6 +199,8 @@ abi_contents(void)
     abi_skipped("another key id", id_other, TEE_SKIP_NONE);
     abi_skipped("no key_config", config_none, TEE_SKIP_NONE);
     abi_skipped("a cut key_config", config_cut, TEE_SKIP_NONE);
+    abi_skipped("a key_config that is too long", config_long, TEE_SKIP_NONE);
+    abi_long();
 }
 
 

@@ -36,13 +36,15 @@ seen_init(void)
 static int
 seen_add(const uint8_t id[32])
 {
-    int  added;
+    if (tee_registry_seen_has(&seen_list, id)) {
+        return 0;
+    }
 
     memcpy(seen_list.entries[seen_list.n].tee_id, id, 32);
-    added = tee_registry_seen_add(&seen_list);
-    seen_list.n += (uint32_t) added;
+    tee_registry_seen_add(&seen_list);
+    seen_list.n++;
 
-    return added;
+    return 1;
 }
 
 
