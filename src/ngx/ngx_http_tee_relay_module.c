@@ -30,9 +30,12 @@ static ngx_int_t ngx_http_tee_relay_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_relay_not_allowed(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_tee_relay_type(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_tee_relay_early(ngx_http_request_t *r);
+static ngx_table_elt_t *ngx_http_tee_relay_field(ngx_list_t *list,
+    ngx_str_t *name, ngx_uint_t n);
 static ngx_int_t ngx_http_tee_relay_strip(ngx_http_request_t *r,
     ngx_http_tee_relay_loc_conf_t *rlcf);
-static ngx_str_t *ngx_http_tee_relay_form(ngx_table_elt_t *h);
+static ngx_int_t ngx_http_tee_relay_pass(ngx_list_t *list,
+    ngx_table_elt_t *h, ngx_str_t *name, ngx_str_t *value);
 static void ngx_http_tee_relay_fix_uri(ngx_http_request_t *r);
 
 static void *ngx_http_tee_relay_create_loc_conf(ngx_conf_t *cf);
@@ -120,21 +123,12 @@ typedef struct {
 
 
 static ngx_http_tee_relay_form_t  ngx_http_tee_relay_forms[] = {
-    { ngx_string("content-type"), ngx_string("message/ohttp-req") },
-    { ngx_string("content-type"), ngx_string("message/ohttp-chunked-req") },
-    { ngx_string("accept"), ngx_string("message/ohttp-res") },
-    { ngx_string("accept"), ngx_string("message/ohttp-chunked-res") },
-    { ngx_string("incremental"), ngx_string("?1") },
+    { ngx_string("Content-Type"), ngx_string("message/ohttp-req") },
+    { ngx_string("Content-Type"), ngx_string("message/ohttp-chunked-req") },
+    { ngx_string("Accept"), ngx_string("message/ohttp-res") },
+    { ngx_string("Accept"), ngx_string("message/ohttp-chunked-res") },
+    { ngx_string("Incremental"), ngx_string("?1") },
     { ngx_null_string, ngx_null_string }
-};
-
-
-/* The proxy makes these anew from the length or its absence. */
-
-static ngx_str_t  ngx_http_tee_relay_framing[] = {
-    ngx_string("content-length"),
-    ngx_string("transfer-encoding"),
-    ngx_null_string
 };
 
 
@@ -329,9 +323,9 @@ ngx_http_tee_relay_is_type(ngx_str_t *type, const char *name)
 static ngx_uint_t
 ngx_http_tee_relay_early(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
+
+    static ngx_str_t  early_data = ngx_string("early-data");
 
 #if (NGX_HTTP_SSL)
     if (r->connection->ssl
@@ -342,30 +336,36 @@ ngx_http_tee_relay_early(ngx_http_request_t *r)
     }
 #endif
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    h = ngx_http_tee_relay_field(&r->headers_in.headers, &early_data, 0);
 
-    for (i = 0; /* void */ ; i++) {
+    return h && h->value.len == 1 && h->value.data[0] == '1';
+}
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return 0;
+
+/* The n-th field of this name, from 0. */
+
+static ngx_table_elt_t *
+ngx_http_tee_relay_field(ngx_list_t *list, ngx_str_t *name, ngx_uint_t n)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &list->part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == name->len
+                && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0
+                && n-- == 0)
+            {
+                return &h[i];
             }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == sizeof("early-data") - 1
-            && ngx_strncmp(h[i].lowcase_key, "early-data",
-                           sizeof("early-data") - 1)
-               == 0
-            && h[i].value.len == 1 && h[i].value.data[0] == '1')
-        {
-            return 1;
         }
     }
+
+    return NULL;
 }
 
 
@@ -410,19 +410,20 @@ ngx_http_tee_relay_passes(ngx_http_tee_relay_loc_conf_t *rlcf,
 
 
 /*
- * The proxy copies what is in the list of fields, so it gets a list made anew;
- * once it has built its request, the request is itself again.
+ * The proxy copies what is in the list of fields, so it gets a list made anew,
+ * in our order and spelling; once it has built its request, the request is
+ * itself again.  What frames the content the proxy makes itself.
  */
 
 static ngx_int_t
 ngx_http_tee_relay_strip(ngx_http_request_t *r,
     ngx_http_tee_relay_loc_conf_t *rlcf)
 {
-    ngx_str_t        *value;
-    ngx_list_t        passed;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *copy;
+    ngx_str_t                  *names;
+    ngx_list_t                  passed;
+    ngx_uint_t                  i, n;
+    ngx_table_elt_t            *h;
+    ngx_http_tee_relay_form_t  *form;
 
     if (ngx_list_init(&passed, r->pool, 8, sizeof(ngx_table_elt_t))
         != NGX_OK)
@@ -430,40 +431,37 @@ ngx_http_tee_relay_strip(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    for (form = ngx_http_tee_relay_forms; form->field.len; form++) {
+        h = ngx_http_tee_relay_field(&r->headers_in.headers, &form->field, 0);
 
-    for (i = 0; /* void */ ; i++) {
+        if (h
+            && ngx_http_tee_relay_is_type(&h->value,
+                                          (char *) form->value.data)
+            && ngx_http_tee_relay_pass(&passed, h, &form->field,
+                                       &form->value)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
+    names = rlcf->pass ? rlcf->pass->elts : NULL;
+
+    for (i = 0; names && i < rlcf->pass->nelts; i++) {
+
+        for (n = 0; /* void */ ; n++) {
+            h = ngx_http_tee_relay_field(&r->headers_in.headers, &names[i],
+                                         n);
+            if (h == NULL) {
                 break;
             }
 
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        value = &h[i].value;
-
-        if (!ngx_http_tee_relay_listed(ngx_http_tee_relay_framing, &h[i].key)
-            && !ngx_http_tee_relay_passes(rlcf, &h[i].key))
-        {
-            value = ngx_http_tee_relay_form(&h[i]);
-
-            if (value == NULL) {
-                continue;
+            if (ngx_http_tee_relay_pass(&passed, h, &names[i], &h->value)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
             }
         }
-
-        copy = ngx_list_push(&passed);
-        if (copy == NULL) {
-            return NGX_ERROR;
-        }
-
-        *copy = h[i];
-        copy->value = *value;
     }
 
     ngx_http_tee_relay_fix_uri(r);
@@ -472,25 +470,24 @@ ngx_http_tee_relay_strip(ngx_http_request_t *r,
 }
 
 
-/* The value as all clients would send it, or NULL if it is not of a form. */
-
-static ngx_str_t *
-ngx_http_tee_relay_form(ngx_table_elt_t *h)
+static ngx_int_t
+ngx_http_tee_relay_pass(ngx_list_t *list, ngx_table_elt_t *h, ngx_str_t *name,
+    ngx_str_t *value)
 {
-    ngx_http_tee_relay_form_t  *form;
+    ngx_table_elt_t  *copy;
 
-    for (form = ngx_http_tee_relay_forms; form->field.len; form++) {
-
-        if (form->field.len == h->key.len
-            && ngx_strncasecmp(form->field.data, h->key.data, h->key.len) == 0
-            && ngx_http_tee_relay_is_type(&h->value,
-                                          (char *) form->value.data))
-        {
-            return &form->value;
-        }
+    copy = ngx_list_push(list);
+    if (copy == NULL) {
+        return NGX_ERROR;
     }
 
-    return NULL;
+    /* its hash and lower-case name are those of any spelling */
+
+    *copy = *h;
+    copy->key = *name;
+    copy->value = *value;
+
+    return NGX_OK;
 }
 
 
