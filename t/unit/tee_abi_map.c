@@ -119,6 +119,7 @@ main(void)
     unit_ok(map_add(&map, 10, 11) == TEE_OK, "the very same");
     unit_ok(map_add(&map, 10, 10) == TEE_MALFORMED, "the same, shorter");
     unit_ok(map_add(&map, 10, 12) == TEE_MALFORMED, "the same, longer");
+    unit_ok(map_add(&map, 10, 18) == TEE_MALFORMED, "two in one");
     unit_ok(map_add(&map, 11, 11) == TEE_MALFORMED, "one word on");
     unit_ok(map_add(&map, 9, 11) == TEE_MALFORMED, "one word back");
     unit_ok(map_add(&map, 15, 2) == TEE_MALFORMED, "inside");

@@ -9,6 +9,11 @@
 #include "unit.h"
 
 
+#define BYTES16   "00000000000000000000000000000000"
+#define BYTES128  BYTES16 BYTES16 BYTES16 BYTES16 \
+                  BYTES16 BYTES16 BYTES16 BYTES16
+
+
 int
 main(void)
 {
@@ -25,12 +30,9 @@ main(void)
     } cases[] = {
         { "empty", "3000", TEE_OK, 0, 0 },
         { "one byte, one behind", "30010203", TEE_OK, 1, 1 },
-        { "a length in its own byte", "308180"
-          "00000000000000000000000000000000000000000000000000000000000000000"
-          "00000000000000000000000000000000000000000000000000000000000000000"
-          "00000000000000000000000000000000000000000000000000000000000000000"
-          "0000000000000000000000000000000000000000000000000000000000000",
-          TEE_OK, 128, 0 },
+        { "a length in its own byte", "308180" BYTES128, TEE_OK, 128, 0 },
+        { "the same in two", "30820080" BYTES128, TEE_MALFORMED, 0, 0 },
+        { "the same in three", "3083000080" BYTES128, TEE_MALFORMED, 0, 0 },
         { "nothing", "", TEE_MALFORMED, 0, 0 },
         { "no length", "30", TEE_MALFORMED, 0, 0 },
         { "too short", "300200", TEE_MALFORMED, 0, 0 },

@@ -251,7 +251,7 @@ abi_structure(void)
         { "an endpoint that is longer than all", 32 + WORD(11) + 29, 0x01 },
         { "a huge endpoint", 32 + WORD(11), 0xff },
         { "an endpoint that runs into the next tuple", 32 + WORD(11) + 30,
-          0x0e }
+          0x05 }
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

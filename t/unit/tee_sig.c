@@ -317,6 +317,42 @@ sig_mutations(void)
 }
 
 
+/* One byte more at the end of each structure; the lengths are adapted. */
+
+static void
+sig_more(void)
+{
+    size_t     i, k;
+    uint8_t    buf[SAMPLE_SPKI_LEN + 2];
+    tee_str_t  s;
+
+    static const struct {
+        const char  *name;
+        size_t       lengths[4];               /* low bytes; 0: no more */
+    } cases[] = {
+        { "behind the key", { 0 } },
+        { "in the outer structure", { 3, 0 } },
+        { "in the bit string", { 3, 22, 0 } },
+        { "in the inner structure", { 3, 22, 27, 0 } }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        memcpy(buf, sample_spki().data, SAMPLE_SPKI_LEN);
+        buf[SAMPLE_SPKI_LEN] = 0x05;
+        buf[SAMPLE_SPKI_LEN + 1] = 0x00;
+
+        for (k = 0; cases[i].lengths[k]; k++) {
+            buf[cases[i].lengths[k]] += 2;
+        }
+
+        s = unit_copy(buf, sizeof(buf));
+        unit_ok(tee_sig_spki(s) == TEE_MALFORMED, "a NULL %s",
+                cases[i].name);
+        unit_free(s);
+    }
+}
+
+
 int
 main(void)
 {
@@ -326,6 +362,7 @@ main(void)
     unit_ok(ERR_peek_error() == 0, "the error queue is as it was");
     sig_keys();
     sig_mutations();
+    sig_more();
 
     return unit_done();
 }
