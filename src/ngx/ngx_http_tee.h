@@ -493,7 +493,8 @@ ngx_uint_t ngx_http_tee_headers_restore(ngx_http_request_t *r);
 
 tee_str_t ngx_http_tee_str(ngx_str_t *s);
 ngx_int_t ngx_http_tee_parse_id(ngx_str_t *s, u_char id[32]);
-void *ngx_http_tee_conf_value(ngx_conf_t *cf, ngx_module_t *module,
+ngx_module_t *ngx_http_tee_find_module(ngx_conf_t *cf, const char *name);
+void *ngx_http_tee_conf_value(ngx_conf_t *cf, const char *module,
     const char *directive);
 
 

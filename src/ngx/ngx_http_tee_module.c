@@ -231,6 +231,23 @@ ngx_http_tee_parse_id(ngx_str_t *s, u_char id[32])
 }
 
 
+/* A module of this nginx, built in or loaded, or NULL: some may be left out. */
+
+ngx_module_t *
+ngx_http_tee_find_module(ngx_conf_t *cf, const char *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        if (ngx_strcmp(cf->cycle->modules[i]->name, name) == 0) {
+            return cf->cycle->modules[i];
+        }
+    }
+
+    return NULL;
+}
+
+
 /*
  * Other modules' location configurations are private to them, but their
  * directive tables say where each simple value is.  Answers a pointer to the
@@ -239,11 +256,18 @@ ngx_http_tee_parse_id(ngx_str_t *s, u_char id[32])
  */
 
 void *
-ngx_http_tee_conf_value(ngx_conf_t *cf, ngx_module_t *module,
+ngx_http_tee_conf_value(ngx_conf_t *cf, const char *name,
     const char *directive)
 {
     u_char         *conf;
+    ngx_module_t   *module;
     ngx_command_t  *cmd;
+
+    module = ngx_http_tee_find_module(cf, name);
+
+    if (module == NULL) {
+        return NULL;
+    }
 
     for (cmd = module->commands; cmd && cmd->name.len; cmd++) {
 

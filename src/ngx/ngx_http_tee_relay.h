@@ -44,8 +44,6 @@ ngx_uint_t ngx_http_tee_relay_passes(ngx_http_tee_relay_loc_conf_t *rlcf,
 
 
 extern ngx_module_t  ngx_http_tee_relay_module;
-extern ngx_module_t  ngx_http_proxy_module;
-extern ngx_module_t  ngx_http_gzip_filter_module;
 
 
 #endif /* _NGX_HTTP_TEE_RELAY_H_INCLUDED_ */

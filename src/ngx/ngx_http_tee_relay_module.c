@@ -558,28 +558,35 @@ ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
     ngx_uint_t                *version;
     const char                *why;
     ngx_array_t              **headers;
+    ngx_module_t              *proxy;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_upstream_conf_t  *ucf;
     ngx_http_complex_value_t **method;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    /* every upstream.conf of nginx's modules is the first member */
-    ucf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_proxy_module);
+    proxy = ngx_http_tee_find_module(cf, "ngx_http_proxy_module");
 
-    version = ngx_http_tee_conf_value(cf, &ngx_http_proxy_module,
+    if (proxy == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "tee_relay in location \"%V\": this nginx has no "
+                      "\"proxy_pass\"", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    /* its configuration begins with that of its upstream */
+
+    ucf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf[proxy->ctx_index];
+
+    version = ngx_http_tee_conf_value(cf, "ngx_http_proxy_module",
                                       "proxy_http_version");
-    headers = ngx_http_tee_conf_value(cf, &ngx_http_proxy_module,
+    headers = ngx_http_tee_conf_value(cf, "ngx_http_proxy_module",
                                       "proxy_set_header");
-    body = ngx_http_tee_conf_value(cf, &ngx_http_proxy_module,
+    body = ngx_http_tee_conf_value(cf, "ngx_http_proxy_module",
                                    "proxy_set_body");
-    method = ngx_http_tee_conf_value(cf, &ngx_http_proxy_module,
+    method = ngx_http_tee_conf_value(cf, "ngx_http_proxy_module",
                                      "proxy_method");
-    gzip = NULL;
-
-#if (NGX_HTTP_GZIP)
-    gzip = ngx_http_tee_conf_value(cf, &ngx_http_gzip_filter_module, "gzip");
-#endif
+    gzip = ngx_http_tee_conf_value(cf, "ngx_http_gzip_filter_module", "gzip");
 
     why = NULL;
 

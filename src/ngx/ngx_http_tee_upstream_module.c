@@ -41,6 +41,8 @@ static void ngx_http_tee_upstream_save_session(ngx_peer_connection_t *pc,
 static ngx_int_t ngx_http_tee_upstream_output(void *data, ngx_chain_t *in);
 
 static ngx_int_t ngx_http_tee_upstream_preconfiguration(ngx_conf_t *cf);
+static char *ngx_http_tee_upstream_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
 static void *ngx_http_tee_upstream_create_srv_conf(ngx_conf_t *cf);
 static char *ngx_http_tee_upstream_init_main_conf(ngx_conf_t *cf, void *conf);
 static char *ngx_http_tee_peers(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -74,7 +76,7 @@ static ngx_http_module_t  ngx_http_tee_upstream_module_ctx = {
     NULL,                                  /* merge server configuration */
 
     NULL,                                  /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_tee_upstream_merge_loc_conf   /* merge location configuration */
 };
 
 
@@ -666,6 +668,65 @@ ngx_http_tee_upstream_init_main_conf(ngx_conf_t *cf, void *data)
 
         conf->original_init_peer = uscfp[i]->peer.init;
         uscfp[i]->peer.init = ngx_http_tee_upstream_init_outer;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * Pinning needs TLS.  What is seen here is refused at start; the rest, such
+ * as variables in proxy_pass, is refused by each request.
+ */
+
+static char *
+ngx_http_tee_upstream_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_uint_t                         i;
+    ngx_module_t                      *module;
+    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_upstream_conf_t          *ucf;
+    ngx_http_tee_upstream_srv_conf_t  *conf;
+
+    static const char  *modules[] = {
+        "ngx_http_proxy_module",
+        "ngx_http_grpc_module",
+        "ngx_http_uwsgi_module",
+        NULL
+    };
+
+    for (i = 0; modules[i]; i++) {
+        module = ngx_http_tee_find_module(cf, modules[i]);
+
+        if (module == NULL) {
+            continue;
+        }
+
+        /* the configuration of each begins with that of its upstream */
+
+        ucf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf[module->ctx_index];
+
+        if (ucf->upstream == NULL || ucf->upstream->srv_conf == NULL) {
+            continue;
+        }
+
+        conf = ngx_http_conf_upstream_srv_conf(ucf->upstream,
+                                               ngx_http_tee_upstream_module);
+
+        if (conf->registry_name.len == 0 || (ucf->ssl && ucf->ssl->ctx)) {
+            continue;
+        }
+
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "tee_peers: location \"%V\" passes requests to "
+                      "upstream \"%V\" without TLS: use https:// or "
+                      "grpcs://, since certificates are pinned",
+                      &clcf->name, &ucf->upstream->host);
+
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
