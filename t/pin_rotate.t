@@ -61,8 +61,9 @@ CONF
     is $ask->('/warm', $_), 200, "$version: a connection to $_->{name} is kept" for @tees;
     is $ask->('/cold', $one), 200, "$version: and a session";
     is scalar(my @none = $two->{upstream}->closes), 0, "$version: it idles";
-    my @open = grep { my $c = $_->{conn}; !grep $_->{conn} == $c, $u->closes } $u->connections;
-    is scalar @open, 1, "$version: one connection is open";
+    my @open;
+    eventually { @open = grep { my $c = $_->{conn}; !grep $_->{conn} == $c, $u->closes } $u->connections; @open == 1 }
+        "$version: one connection is open";
 
     my $next = Tee::Cert->new(name => 'next.test');
     $evm->do("rotate-cert one $next->{file}");

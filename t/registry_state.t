@@ -103,7 +103,7 @@ unlink "$dir/og.json", "$dir/real.json";
 
 spew("$dir/og.json", $state, 0600);
 $t = start(max_stale => '1s');
-eventually { $t->get('/')->json->{reason} eq 'registry_stale' } 'a state older than max_stale is not used';
+eventually { ($t->get('/')->json->{reason} // '') eq 'registry_stale' } 'a state older than max_stale is not used';
 problem($t->get('/'), 502, 'registry_stale', 'which is a problem');
 is $t->registry_status->{state}, 'stale', 'the status says so';
 is $t->logged(qr/max_stale/), 1, 'and one line of the log';
