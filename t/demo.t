@@ -63,12 +63,12 @@ for my $args ([ '--once' ], [ '--once', '--chain' ]) {
 # until it is told to stop
 
 for my $signal (qw(INT TERM)) {
-    my $pid = demo("$dir/out");
+    my $pid = demo("$dir/out.$signal");
 
-    ok(wait_until(sub { slurp("$dir/out") =~ /Ctrl-C/ }, 60),
+    ok(wait_until(sub { slurp("$dir/out.$signal") =~ /Ctrl-C/ }, 60),
         "$signal: keeps running");
 
-    my ($next) = slurp("$dir/out") =~ m{^\s+(\S+/t/ask .*)$}m;
+    my ($next) = slurp("$dir/out.$signal") =~ m{^\s+(\S+/t/ask .*)$}m;
 
     like(scalar(`$next`), qr/^answer     You said: And this\?$/m,
         "$signal: what it says to try works");
