@@ -164,6 +164,7 @@ sub port { my ($self, $name) = @_; return $self->{ports}{ $name // 'http' } //= 
 
 sub write {
     my ($self, $name, $text, $mode) = @_;
+    mkdir "$self->{dir}/$1" if $name =~ m{^(\w+)/};
     return spew("$self->{dir}/$name", $text, $mode);
 }
 
