@@ -441,10 +441,7 @@ typedef struct {
     ngx_connection_t              *connection;
     void                          *conf;       /* of the location */
     ngx_http_tee_registry_t       *registry;
-    u_char                         tee_id[32];
-    u_char                         sha256[32];
-    int64_t                        not_before;
-    int64_t                        not_after;
+    tee_snapshot_entry_t           entry;      /* a copy; no spans */
     ngx_str_t                      peer;       /* address, for the log */
     u_char                         text[NGX_SOCKADDR_STRLEN];
     unsigned                       verified:1;

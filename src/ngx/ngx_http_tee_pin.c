@@ -5,6 +5,7 @@
 
 
 #include <ngx_http_tee.h>
+#include <tee_pin.h>
 
 
 /*
@@ -19,9 +20,9 @@
 
 
 static int ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store);
-static void ngx_http_tee_pin_silence(ngx_connection_t *c);
+static void ngx_http_tee_pin_refused(ngx_http_tee_pin_t *pin,
+    tee_pin_t result, u_char sha256[32]);
 static ngx_int_t ngx_http_tee_pin_digest(X509 *cert, u_char sha256[32]);
-static ngx_uint_t ngx_http_tee_pin_in_time(ngx_http_tee_pin_t *pin);
 static void ngx_http_tee_pin_cleanup(void *data);
 
 
@@ -73,10 +74,7 @@ ngx_http_tee_pin_expect(ngx_connection_t *c, void *conf,
     pin->connection = c;
     pin->conf = conf;
     pin->registry = reg;
-    pin->not_before = entry->not_before;
-    pin->not_after = entry->not_after;
-    ngx_memcpy(pin->tee_id, entry->tee_id, 32);
-    ngx_memcpy(pin->sha256, entry->pin_sha256, 32);
+    pin->entry = *entry;
 
     pin->peer.len = ngx_min(peer->len, NGX_SOCKADDR_STRLEN);
     pin->peer.data = pin->text;
@@ -136,7 +134,8 @@ static int
 ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
 {
     SSL                 *ssl;
-    u_char               sha256[32], expected[65], presented[65], id[65];
+    u_char               sha256[32];
+    tee_pin_t            result;
     ngx_http_tee_pin_t  *pin;
 
     ssl = X509_STORE_CTX_get_ex_data(store,
@@ -151,45 +150,16 @@ ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
         return 0;
     }
 
-    if (ngx_memcmp(sha256, pin->sha256, 32) != 0) {
+    result = tee_pin_check(&pin->entry, sha256, ngx_time());
+
+    if (result != TEE_PIN_MATCH) {
 
         if (!pin->mismatch) {
             pin->mismatch = 1;
-
-            ngx_http_tee_count(NGX_HTTP_TEE_PIN_MISMATCH);
-            ngx_http_tee_hex_id(expected, pin->sha256);
-            ngx_http_tee_hex_id(presented, sha256);
-            ngx_http_tee_hex_id(id, pin->tee_id);
-
-            ngx_log_error(NGX_LOG_ERR, pin->connection->log, 0,
-                          "tee pin: %V is not TEE 0x%s: expected certificate "
-                          "SHA-256 %s, presented %s",
-                          &pin->peer, id, expected, presented);
-
-            ngx_http_tee_pin_silence(pin->connection);
+            ngx_http_tee_pin_refused(pin, result, sha256);
         }
 
         X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-        return 0;
-    }
-
-    if (!ngx_http_tee_pin_in_time(pin)) {
-
-        if (!pin->mismatch) {
-            pin->mismatch = 1;
-
-            ngx_http_tee_count(NGX_HTTP_TEE_PIN_EXPIRED);
-            ngx_http_tee_hex_id(id, pin->tee_id);
-
-            ngx_log_error(NGX_LOG_ERR, pin->connection->log, 0,
-                          "tee pin: certificate of TEE 0x%s at %V has "
-                          "expired or is not valid yet",
-                          id, &pin->peer);
-
-            ngx_http_tee_pin_silence(pin->connection);
-        }
-
-        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_HAS_EXPIRED);
         return 0;
     }
 
@@ -200,19 +170,43 @@ ngx_http_tee_pin_verify(int ok, X509_STORE_CTX *store)
 
 
 /*
- * nginx would log the failed handshake once more, as critical.  This is the
- * connection's last message, so one log serves all of them in turn.
+ * One line says it all; nginx would log the failed handshake once more, as
+ * critical.  This is the connection's last message, so one log serves all of
+ * them in turn.
  */
 
 static void
-ngx_http_tee_pin_silence(ngx_connection_t *c)
+ngx_http_tee_pin_refused(ngx_http_tee_pin_t *pin, tee_pin_t result,
+    u_char sha256[32])
 {
-    static ngx_log_t  log;
+    u_char  expected[65], presented[65], id[65];
 
-    log = *c->log;
-    log.log_level = NGX_LOG_ALERT;
+    static ngx_log_t  quiet;
 
-    c->log = &log;
+    ngx_http_tee_hex_id(id, pin->entry.tee_id);
+
+    if (result == TEE_PIN_MISMATCH) {
+        ngx_http_tee_count(NGX_HTTP_TEE_PIN_MISMATCH);
+        ngx_http_tee_hex_id(expected, pin->entry.pin_sha256);
+        ngx_http_tee_hex_id(presented, sha256);
+
+        ngx_log_error(NGX_LOG_ERR, pin->connection->log, 0,
+                      "tee pin: %V is not TEE 0x%s: expected certificate "
+                      "SHA-256 %s, presented %s",
+                      &pin->peer, id, expected, presented);
+
+    } else {
+        ngx_http_tee_count(NGX_HTTP_TEE_PIN_EXPIRED);
+
+        ngx_log_error(NGX_LOG_ERR, pin->connection->log, 0,
+                      "tee pin: certificate of TEE 0x%s at %V is %s",
+                      id, &pin->peer, tee_pin_name(result));
+    }
+
+    quiet = *pin->connection->log;
+    quiet.log_level = NGX_LOG_ALERT;
+
+    pin->connection->log = &quiet;
 }
 
 
@@ -229,13 +223,6 @@ ngx_http_tee_pin_digest(X509 *cert, u_char sha256[32])
     }
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_tee_pin_in_time(ngx_http_tee_pin_t *pin)
-{
-    return pin->not_before <= ngx_time() && ngx_time() <= pin->not_after;
 }
 
 
@@ -263,9 +250,9 @@ ngx_http_tee_pin_reusable(ngx_connection_t *c, void *conf,
     if (pin == NULL
         || !pin->verified
         || pin->conf != conf
-        || ngx_memcmp(pin->tee_id, entry->tee_id, 32) != 0
-        || ngx_memcmp(pin->sha256, entry->pin_sha256, 32) != 0
-        || !ngx_http_tee_pin_in_time(pin))
+        || ngx_memcmp(pin->entry.tee_id, entry->tee_id, 32) != 0
+        || tee_pin_check(entry, pin->entry.pin_sha256, ngx_time())
+           != TEE_PIN_MATCH)
     {
         return NGX_DECLINED;
     }
@@ -294,14 +281,16 @@ ngx_http_tee_pin_check(ngx_connection_t *c, void *conf,
     }
 
     if (pin->conf != conf
-        || ngx_memcmp(pin->tee_id, entry->tee_id, 32) != 0
-        || ngx_memcmp(pin->sha256, entry->pin_sha256, 32) != 0)
+        || ngx_memcmp(pin->entry.tee_id, entry->tee_id, 32) != 0
+        || ngx_memcmp(pin->entry.pin_sha256, entry->pin_sha256, 32) != 0)
     {
         why = "was made for another TEE, certificate or location";
         goto failed;
     }
 
-    if (!ngx_http_tee_pin_in_time(pin)) {
+    if (tee_pin_check(entry, pin->entry.pin_sha256, ngx_time())
+        != TEE_PIN_MATCH)
+    {
         ngx_http_tee_count(NGX_HTTP_TEE_PIN_EXPIRED);
         why = "has shown a certificate that is not valid now";
         goto failed;
@@ -316,7 +305,9 @@ ngx_http_tee_pin_check(ngx_connection_t *c, void *conf,
     rc = ngx_http_tee_pin_digest(cert, sha256);
     X509_free(cert);
 
-    if (rc != NGX_OK || ngx_memcmp(sha256, pin->sha256, 32) != 0) {
+    if (rc != NGX_OK
+        || tee_pin_check(entry, sha256, ngx_time()) != TEE_PIN_MATCH)
+    {
         why = "has not shown the pinned certificate";
         goto failed;
     }
@@ -365,14 +356,16 @@ ngx_http_tee_pin_sweep(ngx_http_tee_registry_t *reg, tee_snapshot_t *image)
             continue;
         }
 
-        entry = tee_snapshot_find(image, pin->tee_id);
+        entry = tee_snapshot_find(image, pin->entry.tee_id);
 
-        if (entry && ngx_memcmp(entry->pin_sha256, pin->sha256, 32) == 0) {
+        if (entry
+            && ngx_memcmp(entry->pin_sha256, pin->entry.pin_sha256, 32) == 0)
+        {
             continue;
         }
 
         ngx_http_tee_count(NGX_HTTP_TEE_PIN_CLOSED);
-        ngx_http_tee_hex_id(id, pin->tee_id);
+        ngx_http_tee_hex_id(id, pin->entry.tee_id);
 
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                       "tee pin: closing an idle connection of TEE 0x%s, "

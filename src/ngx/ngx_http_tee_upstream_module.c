@@ -470,10 +470,10 @@ ngx_http_tee_upstream_free_outer(ngx_peer_connection_t *pc, void *data,
     snap = ngx_http_tee_registry_snap(pd->conf->registry);
 
     if (snap && pin) {
-        entry = tee_snapshot_find(snap->image, pin->tee_id);
+        entry = tee_snapshot_find(snap->image, pin->entry.tee_id);
 
         if (entry == NULL
-            || ngx_memcmp(entry->pin_sha256, pin->sha256, 32) != 0
+            || ngx_memcmp(entry->pin_sha256, pin->entry.pin_sha256, 32) != 0
             || !pin->verified)
         {
             pd->request->upstream->keepalive = 0;
