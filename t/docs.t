@@ -158,8 +158,17 @@ for my $file ("$root/README.md", glob "$root/docs/*.md") {
     my $text = slurp($file);
     my ($dir) = $file =~ m{\A(.*)/};
     my $short = substr $file, 1 + length $root;
-    my @dead = grep { !/^https?:/ && !-e "$dir/$_" }
-        map { s/#.*//r || $short =~ s{.*/}{}r } $text =~ /\]\(([^)\s]+)\)/g;
+    my @dead;
+
+    for my $link (grep { !/^https?:/ } $text =~ /\]\(([^)\s]+)\)/g) {
+        my ($to, $anchor) = $link =~ /\A([^#]*)#?(.*)\z/;
+        my $target = $to eq '' ? $file : "$dir/$to";
+        my %headings = map { lc(tr/ /-/r =~ s/[^\w-]//gr) => 1 }
+            $anchor eq '' ? () : slurp($target) =~ /^#+ (.*)$/mg;
+
+        push @dead, $link if !-e $target || $anchor ne '' && !$headings{$anchor};
+    }
+
 
     is("@dead", '', "$short has no dead links");
 
