@@ -318,6 +318,17 @@ ngx_array_t *ngx_http_tee_registries(ngx_http_request_t *r);
 void ngx_http_tee_registry_rules(ngx_http_tee_registry_t *reg,
     tee_registry_rules_t *rules);
 
+/*
+ * What a peer must not decide for us: endpoints are claims of strangers, and
+ * X-Accel-Redirect would let one read internal locations.
+ */
+
+#define NGX_HTTP_TEE_IGNORED_HEADERS                                          \
+    (NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT|NGX_HTTP_UPSTREAM_IGN_XA_EXPIRES       \
+     |NGX_HTTP_UPSTREAM_IGN_XA_LIMIT_RATE|NGX_HTTP_UPSTREAM_IGN_XA_BUFFERING  \
+     |NGX_HTTP_UPSTREAM_IGN_XA_CHARSET)
+
+
 /* The current snapshot, or NULL when there is none yet; not counted. */
 
 ngx_http_tee_snap_t *ngx_http_tee_registry_snap(ngx_http_tee_registry_t *reg);

@@ -466,6 +466,10 @@ ngx_http_tee_relay_strip(ngx_http_request_t *r,
 
     ngx_http_tee_relay_fix_uri(r);
 
+    /* no tunnel, should client and gateway agree on one */
+
+    r->headers_in.upgrade = NULL;
+
     return ngx_http_tee_headers_hide(r, &passed);
 }
 
@@ -641,6 +645,7 @@ ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
 
     ucf->buffering = 0;
     ucf->request_buffering = 0;
+    ucf->ignore_headers |= NGX_HTTP_TEE_IGNORED_HEADERS;
 
     if (*version < NGX_HTTP_VERSION_11) {
         *version = NGX_HTTP_VERSION_11;

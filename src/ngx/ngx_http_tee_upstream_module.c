@@ -345,7 +345,8 @@ ngx_http_tee_upstream_prepare(ngx_http_request_t *r,
 /*
  * Locations share their configuration with upstreams that are not ours, so
  * what pinning replaces is changed in a copy: sessions are always offered to
- * us, and the name and CA checks of proxy_ssl_verify do not apply.
+ * us, the name and CA checks of proxy_ssl_verify do not apply, and what peers
+ * answer steers nothing but their own response.
  */
 
 static ngx_http_upstream_conf_t *
@@ -385,6 +386,7 @@ ngx_http_tee_upstream_conf(ngx_http_tee_upstream_srv_conf_t *conf,
     copy->conf.ssl_session_reuse = 1;
     copy->conf.ssl_verify = 0;
     copy->conf.ssl_server_name = 0;
+    copy->conf.ignore_headers |= NGX_HTTP_TEE_IGNORED_HEADERS;
 
     return &copy->conf;
 }
