@@ -112,6 +112,9 @@ like upstream('tee_peers og; server 127.0.0.1:1;'), qr/"server" cannot be used/,
 like upstream('zone z 64k; tee_peers og;'), qr/"zone" cannot be used/, 'a zone is refused';
 like error("$file server { tee_peers og; }"), qr/not allowed here/, 'tee_peers in a server';
 
+like(error("$file upstream tee { tee_peers og; } server { location / { proxy_pass http://tee; } }"), qr/without TLS/,
+    'proxy_pass with http:// is refused');
+
 # status
 
 is error('server { location / { tee_status; } }'), '', 'tee_status in a location';

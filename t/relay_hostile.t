@@ -57,7 +57,7 @@ $r = ask('/ohttp', 'retry');
 is $r->header('Retry-After'), 7, 'what a client needs to try again is returned';
 
 $r = ask('/ohttp', 'upgrade', Upgrade => 'websocket', Connection => 'Upgrade');
-isnt $r->{status}, 101, 'client and gateway cannot agree on a tunnel';
+problem($r, 502, 'bad_gateway', 'client and gateway cannot agree on a tunnel');
 
 $t->finish;
 done_testing;

@@ -41,7 +41,7 @@ my $t = Tee::Nginx->new(
         location /half_id { proxy_pass https://half_id; }
         location /quick { proxy_pass https://quick; }
         location /none { proxy_pass https://none; }
-        location /http { proxy_pass http://any; }
+        location /http { set $by any; proxy_pass http://$by; }
         location /tee/status { tee_status; }
     }
 CONF

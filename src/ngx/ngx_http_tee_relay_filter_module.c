@@ -157,6 +157,17 @@ ngx_http_tee_relay_header_filter(ngx_http_request_t *r)
 
     ngx_http_tee_relay_strip_response(r);
 
+    if (r->headers_out.status < NGX_HTTP_OK) {
+        ngx_http_tee_count(NGX_HTTP_TEE_RELAY_BAD_FRAME);
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "tee relay: gateway answers %ui, which ends no sealed "
+                      "exchange", r->headers_out.status);
+
+        return ngx_http_tee_problem(r, NGX_HTTP_BAD_GATEWAY, "bad_gateway",
+                                    "the gateway gave no final answer");
+    }
+
     /* the frame exists between a whole request and a chunked response only */
 
     if (ctx->type == NGX_HTTP_TEE_RELAY_WHOLE
