@@ -95,8 +95,8 @@ CONF
     spew($u->{file} . '.go', '');
     is $c->chunk, 'done', "$version: the response goes on to its end";
     is $c->chunk, '', "$version: which is well-formed";
-    is $ask->('/warm', $one), 502, "$version: but its connection is not used again";
-    eventually { grep $_->{conn} == $busy, $u->closes } "$version: it is closed";
+    eventually { grep $_->{conn} == $busy, $u->closes } "$version: then its connection is closed";
+    is $ask->('/warm', $one), 502, "$version: and not used again";
 
     # a TEE that is gone
 
