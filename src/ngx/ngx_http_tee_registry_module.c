@@ -186,6 +186,8 @@ ngx_http_tee_registry_snap(ngx_http_tee_registry_t *reg)
 time_t
 ngx_http_tee_registry_age(ngx_http_tee_registry_t *reg)
 {
+    ngx_msec_int_t  age;
+
     if (reg->sh->version == 0) {
         return -1;
     }
@@ -194,7 +196,12 @@ ngx_http_tee_registry_age(ngx_http_tee_registry_t *reg)
         return 0;
     }
 
-    return (ngx_current_msec - (ngx_msec_t) reg->sh->fetched_at) / 1000;
+    /* another worker's clock may be a little ahead of our cached time */
+
+    age = (ngx_msec_int_t) (ngx_current_msec
+                            - (ngx_msec_t) reg->sh->fetched_at);
+
+    return age > 0 ? age / 1000 : 0;
 }
 
 

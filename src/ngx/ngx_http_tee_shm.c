@@ -190,7 +190,8 @@ ngx_http_tee_shm_begin(ngx_http_tee_registry_t *reg, size_t image,
 
     if (sh->writer == 0
         || sh->writer == ngx_pid
-        || ngx_current_msec - sh->writing > NGX_HTTP_TEE_WRITE_TIMEOUT
+        || (ngx_msec_int_t) (ngx_current_msec - sh->writing)
+           > NGX_HTTP_TEE_WRITE_TIMEOUT
         || (kill(sh->writer, 0) == -1 && ngx_errno == ESRCH))
     {
         sh->writer = ngx_pid;
