@@ -692,7 +692,10 @@ ngx_http_tee_registry_init_process(ngx_cycle_t *cycle)
 
         ngx_add_timer(&reg->check, NGX_HTTP_TEE_CHECK_INTERVAL);
 
-        (void) ngx_http_tee_registry_snap(reg);
+        /* here it may take its time: the first request needs it */
+
+        ngx_http_tee_registry_adopt(reg,
+                                    ngx_http_tee_shm_copy(reg, cycle->log));
 
         if (!reg->owner) {
             continue;

@@ -138,7 +138,7 @@ failed:
 }
 
 
-/* Only when a worker exits: the thread pool has gone before us. */
+/* Only when a worker exits; no thread works on the round then. */
 
 void
 ngx_http_tee_round_cancel(ngx_http_tee_registry_t *reg)
@@ -220,6 +220,12 @@ ngx_http_tee_rpc_handler(ngx_http_tee_fetch_t *f,
     ngx_http_tee_round_t  *round;
 
     round = rpc->round;
+
+    if (why && (ngx_exiting || ngx_terminate)) {
+        /* a reload is no failure; the next worker starts anew */
+        ngx_http_tee_round_cancel(round->registry);
+        return;
+    }
 
     if (why) {
         ngx_http_tee_rpc_failed(rpc, error, why, NULL);

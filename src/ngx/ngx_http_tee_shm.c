@@ -27,6 +27,8 @@ static ngx_int_t ngx_http_tee_shm_create(ngx_http_tee_registry_t *reg,
     ngx_shm_zone_t *zone);
 static void ngx_http_tee_shm_store_initial(ngx_http_tee_registry_t *reg,
     ngx_shm_zone_t *zone);
+static ngx_http_tee_snap_t *ngx_http_tee_shm_copy_once(
+    ngx_http_tee_registry_t *reg, ngx_log_t *log);
 static ngx_uint_t ngx_http_tee_shm_valid(tee_snapshot_t *image, size_t size,
     ngx_http_tee_addrs_t *addrs, size_t addrs_size);
 
@@ -261,6 +263,26 @@ ngx_http_tee_shm_fetched(ngx_http_tee_registry_t *reg, time_t when,
 
 ngx_http_tee_snap_t *
 ngx_http_tee_shm_copy(ngx_http_tee_registry_t *reg, ngx_log_t *log)
+{
+    ngx_uint_t            tries;
+    ngx_http_tee_snap_t  *snap;
+
+    /* publications are far apart, so a second one in a row is rare */
+
+    for (tries = 0; tries < 3; tries++) {
+        snap = ngx_http_tee_shm_copy_once(reg, log);
+
+        if (snap || reg->sh->version == 0) {
+            return snap;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_tee_snap_t *
+ngx_http_tee_shm_copy_once(ngx_http_tee_registry_t *reg, ngx_log_t *log)
 {
     u_char                *from;
     size_t                 image_size, addrs_size;
