@@ -471,12 +471,15 @@ ngx_int_t ngx_http_tee_pin_expect(ngx_connection_t *c, void *conf,
 
 ngx_http_tee_pin_t *ngx_http_tee_pin_get(ngx_connection_t *c);
 
-/* NGX_OK if the connection has shown, and still may show, this entry's
- * certificate to this location; says why not in the log. */
+/* NGX_OK if the connection, whose pin this is, has shown and still may show
+ * this entry's certificate to this location; says why not in the log. */
 
-ngx_int_t ngx_http_tee_pin_check(ngx_connection_t *c, void *conf,
-    const tee_snapshot_entry_t *entry, ngx_log_t *log);
-ngx_int_t ngx_http_tee_pin_reusable(ngx_connection_t *c, void *conf,
+ngx_int_t ngx_http_tee_pin_check(ngx_http_tee_pin_t *pin, ngx_connection_t *c,
+    void *conf, const tee_snapshot_entry_t *entry, ngx_log_t *log);
+
+/* The same of a connection from a cache, without a word. */
+
+ngx_int_t ngx_http_tee_pin_reusable(ngx_http_tee_pin_t *pin, void *conf,
     const tee_snapshot_entry_t *entry);
 
 /* A new snapshot has come: closes idle connections that it does not hold. */

@@ -28,6 +28,8 @@ static uint64_t ngx_http_tee_balancer_mix(uint64_t x);
 static ngx_uint_t ngx_http_tee_balancer_probe(ngx_http_tee_peer_data_t *pd);
 static ngx_int_t ngx_http_tee_balancer_connect(ngx_peer_connection_t *pc,
     ngx_http_tee_peer_data_t *pd);
+static void ngx_http_tee_balancer_name(ngx_http_tee_peer_data_t *pd,
+    socklen_t socklen, ngx_uint_t only);
 static void ngx_http_tee_balancer_carry(ngx_http_tee_peers_t *old,
     ngx_http_tee_peers_t *peers);
 
@@ -245,9 +247,7 @@ ngx_http_tee_balancer_connect(ngx_peer_connection_t *pc,
 #endif
     }
 
-    pd->name.data = pd->text;
-    pd->name.len = ngx_sock_ntop(&pd->sa.sockaddr, pc->socklen, pd->text,
-                                 NGX_SOCKADDR_STRLEN, 1);
+    ngx_http_tee_balancer_name(pd, pc->socklen, n == 1);
 
     pc->sockaddr = &pd->sa.sockaddr;
     pc->name = &pd->name;
@@ -261,6 +261,34 @@ ngx_http_tee_balancer_connect(ngx_peer_connection_t *pc,
     }
 
     return NGX_OK;
+}
+
+
+/* Most TEEs have one address: its text is made once, not by each request. */
+
+static void
+ngx_http_tee_balancer_name(ngx_http_tee_peer_data_t *pd, socklen_t socklen,
+    ngx_uint_t only)
+{
+    u_char               *text;
+    ngx_http_tee_peer_t  *peer;
+
+    peer = &pd->peers->peer[pd->index];
+
+    if (only && peer->name.len) {
+        pd->name = peer->name;
+        return;
+    }
+
+    text = only ? malloc(NGX_SOCKADDR_STRLEN) : NULL;
+
+    pd->name.data = text ? text : pd->text;
+    pd->name.len = ngx_sock_ntop(&pd->sa.sockaddr, socklen, pd->name.data,
+                                 NGX_SOCKADDR_STRLEN, 1);
+
+    if (text) {
+        peer->name = pd->name;
+    }
 }
 
 
@@ -402,6 +430,7 @@ ngx_http_tee_balancer_carry(ngx_http_tee_peers_t *old,
         }
 
         *to = *from;
+        ngx_str_null(&to->name);
         from->session = NULL;
     }
 }
@@ -422,6 +451,8 @@ ngx_http_tee_balancer_unref(void *data)
         if (peers->peer[i].session) {
             ngx_ssl_free_session(peers->peer[i].session);
         }
+
+        free(peers->peer[i].name.data);
     }
 
     ngx_http_tee_snap_unref(peers->snap);

@@ -240,13 +240,9 @@ ngx_http_tee_pin_get(ngx_connection_t *c)
 /* For a connection from a cache: may it carry a request to this entry? */
 
 ngx_int_t
-ngx_http_tee_pin_reusable(ngx_connection_t *c, void *conf,
+ngx_http_tee_pin_reusable(ngx_http_tee_pin_t *pin, void *conf,
     const tee_snapshot_entry_t *entry)
 {
-    ngx_http_tee_pin_t  *pin;
-
-    pin = ngx_http_tee_pin_get(c);
-
     if (pin == NULL
         || !pin->verified
         || pin->conf != conf
@@ -264,16 +260,13 @@ ngx_http_tee_pin_reusable(ngx_connection_t *c, void *conf,
 /* Before the first byte of a request. */
 
 ngx_int_t
-ngx_http_tee_pin_check(ngx_connection_t *c, void *conf,
-    const tee_snapshot_entry_t *entry, ngx_log_t *log)
+ngx_http_tee_pin_check(ngx_http_tee_pin_t *pin, ngx_connection_t *c,
+    void *conf, const tee_snapshot_entry_t *entry, ngx_log_t *log)
 {
-    X509                *cert;
-    u_char               sha256[32], id[65];
-    ngx_int_t            rc;
-    const char          *why;
-    ngx_http_tee_pin_t  *pin;
-
-    pin = ngx_http_tee_pin_get(c);
+    X509        *cert;
+    u_char       sha256[32], id[65];
+    ngx_int_t    rc;
+    const char  *why;
 
     if (pin == NULL || !c->ssl->handshaked) {
         why = "carries no pin; does something replace TLS here?";

@@ -425,7 +425,7 @@ ngx_http_tee_relay_strip(ngx_http_request_t *r,
     ngx_table_elt_t            *h;
     ngx_http_tee_relay_form_t  *form;
 
-    if (ngx_list_init(&passed, r->pool, 8, sizeof(ngx_table_elt_t))
+    if (ngx_list_init(&passed, r->pool, 4, sizeof(ngx_table_elt_t))
         != NGX_OK)
     {
         return NGX_ERROR;

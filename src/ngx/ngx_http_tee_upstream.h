@@ -25,6 +25,7 @@ typedef struct {
     time_t                         checked;
     ngx_ssl_session_t             *session;
     void                          *session_conf;
+    ngx_str_t                      name;       /* its only address; lazily */
 } ngx_http_tee_peer_t;
 
 
@@ -101,6 +102,7 @@ typedef struct {
     ngx_output_chain_filter_pt     original_output;
     void                          *original_output_ctx;
     ngx_connection_t              *checked;
+    ngx_http_tee_pin_t            *pin;        /* of the checked one */
 } ngx_http_tee_peer_data_t;
 
 
@@ -118,6 +120,11 @@ void ngx_http_tee_balancer_free(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
 
 
+char *ngx_http_tee_peers(ngx_conf_t *cf, ngx_command_t *cmd, void *data);
+char *ngx_http_tee_upstream_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+ngx_int_t ngx_http_tee_upstream_init_upstream(ngx_conf_t *cf,
+    ngx_http_upstream_srv_conf_t *us);
 ngx_int_t ngx_http_tee_upstream_add_variables(ngx_conf_t *cf);
 
 
