@@ -104,7 +104,13 @@ like upstream("tee_peers og $_;"), qr/invalid parameter/, "refused: tee_peers og
     for 'id=', 'hash=', 'other', 'max_fails=x', 'max_fails=-1', 'fail_timeout=x', 'random round_robin', 'id=$arg_a hash=$arg_b', 'weight=2';
 like upstream('tee_peers og id=$no_such_variable;'), qr/unknown "no_such_variable" variable/, 'an unknown variable';
 like upstream('tee_peers og; tee_peers og;'), qr/duplicate/, 'a duplicate is refused: tee_peers';
-like upstream('keepalive 4; tee_peers og;'), qr/before "keepalive"/, 'keepalive comes after';
+
+# since 1.29.7 keepalive is no wrapper any more, and may stand anywhere
+
+Tee::Nginx::version() >= 1.029007
+    ? is upstream('keepalive 4; tee_peers og;'), '', 'keepalive may come before'
+    : like upstream('keepalive 4; tee_peers og;'), qr/before "keepalive"/, 'keepalive comes after';
+
 like upstream("$_; tee_peers og;"), qr/only balancer/, "another balancer is refused: $_" for 'ip_hash', 'least_conn', 'random', 'hash $uri';
 isnt upstream("tee_peers og; $_;"), '', "another balancer is refused after it: $_" for 'ip_hash', 'least_conn', 'random', 'hash $uri';
 like upstream('server 127.0.0.1:1; tee_peers og;'), qr/"server" cannot be used/, 'a server beside it is refused';

@@ -81,6 +81,10 @@ sub _conf {
         ref $http ? $http->($self) : $http,
         '}', '';
 
+    # since 1.29.7 every upstream keeps connections unless told not to
+    $conf =~ s/(\bupstream \w+ \{)(?![^{}]*\bkeepalive\b)([^{}]*\btee_peers [^;{}]*;)/$1$2 keepalive 0;/g
+        if version() >= 1.029007;
+
     $conf =~ s/%%PORT_(\w+)%%/$self->port($1)/ge;
     $conf =~ s/%%DIR%%/$dir/g;
     $conf =~ s/%%(\w+)%%/$self->{vars}{$1} \/\/ die "no value for %%$1%%\n"/ge;
