@@ -51,6 +51,12 @@ is_deeply [ sort keys %{ $og->{rpcs}[0] } ], [qw(block failed healthy last_error
 cmp_ok $og->{rpcs}[0]{ok}, '>=', 1, 'its answers are counted';
 ok $og->{rpcs}[0]{healthy}, 'it is healthy';
 
+my @from = map $t->get("/tee/status?from=$_")->json, 1, 99;
+my ($next, $none) = map { [ map @{ $_->{entries} }, grep $_->{name} eq 'og', @{ $_->{registries} } ] } @from;
+is_deeply [ map $_->{id}, @$next ], [ map $_->{id}, @{ $og->{entries} }[ 1 .. $#{ $og->{entries} } ] ], 'it can be read in parts';
+is_deeply $none, [], 'to the end';
+is $t->get("/tee/status?from=$_")->{status}, 400, "but not from $_" for '-1', 'x', '99999999999999999999';
+
 my %entry = map { $_->{id} => $_ } @{ $og->{entries} };
 is_deeply [ sort keys %{ $entry{ $one->{id} } } ], [qw(endpoint failures id not_after pcr_hash pin_sha256 state)],
     'what a TEE has';

@@ -191,6 +191,7 @@ typedef struct {
 
     /* by entry, in the order of the published snapshot */
     ngx_uint_t                     nfailures;
+    ngx_uint_t                     nused;
     ngx_http_tee_failures_t       *failures;
 } ngx_http_tee_shm_t;
 

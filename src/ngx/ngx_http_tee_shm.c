@@ -148,6 +148,7 @@ ngx_http_tee_shm_store_initial(ngx_http_tee_registry_t *reg,
     ngx_memcpy(sh->data[0], reg->initial, (size_t) reg->initial->size);
 
     sh->half = 0;
+    sh->nused = ngx_min(reg->initial->n, sh->nfailures);
     sh->image_size = (size_t) reg->initial->size;
     sh->version = 1;
     sh->block = (ngx_atomic_uint_t) reg->initial_block;
@@ -211,7 +212,7 @@ void
 ngx_http_tee_shm_publish(ngx_http_tee_registry_t *reg, size_t image,
     size_t addrs)
 {
-    ngx_uint_t           i;
+    ngx_uint_t           n;
     ngx_http_tee_shm_t  *sh;
 
     sh = reg->sh;
@@ -225,10 +226,13 @@ ngx_http_tee_shm_publish(ngx_http_tee_registry_t *reg, size_t image,
         sh->addrs_size = addrs;
         sh->version++;
 
-        for (i = 0; i < sh->nfailures; i++) {
-            sh->failures[i].count = 0;
-            sh->failures[i].until = 0;
-        }
+        /* those behind the last entry have never been used since */
+
+        n = ((tee_snapshot_t *) sh->data[sh->half])->n;
+        n = ngx_min(ngx_max(n, sh->nused), sh->nfailures);
+
+        ngx_memzero(sh->failures, n * sizeof(ngx_http_tee_failures_t));
+        sh->nused = n;
     }
 
     ngx_shmtx_unlock(&reg->shpool->mutex);

@@ -9,9 +9,12 @@
 
 /*
  * tee_status: what this worker and the shared memory know, as JSON.  It is
- * written piece by piece into chained buffers, so that 10,000 TEEs need no
- * contiguous megabytes.
+ * written piece by piece into chained buffers.  An answer has so many entries
+ * of a registry at most, so that one over thousands of TEEs does not keep the
+ * other requests waiting; "?from=1000" goes on.
  */
+
+#define NGX_HTTP_TEE_STATUS_ENTRIES  1000
 
 #define NGX_HTTP_TEE_STATUS_BUF  16384
 
@@ -25,6 +28,7 @@ typedef struct {
     ngx_chain_t          **last;
     ngx_buf_t             *buf;
     off_t                  size;
+    ngx_uint_t             from;           /* the first entry to show */
     unsigned               failed:1;
 } ngx_http_tee_status_t;
 
@@ -95,7 +99,8 @@ ngx_module_t  ngx_http_tee_status_module = {
 static ngx_int_t
 ngx_http_tee_status_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                  rc;
+    ngx_int_t                  n, rc;
+    ngx_str_t                  from;
     ngx_uint_t                 i;
     ngx_array_t               *registries;
     ngx_table_elt_t           *h;
@@ -115,6 +120,16 @@ ngx_http_tee_status_handler(ngx_http_request_t *r)
     ngx_memzero(&st, sizeof(ngx_http_tee_status_t));
     st.request = r;
     st.last = &st.out;
+
+    if (ngx_http_arg(r, (u_char *) "from", 4, &from) == NGX_OK) {
+        n = ngx_atoi(from.data, from.len);
+
+        if (n == NGX_ERROR || n > NGX_MAX_INT32_VALUE) {
+            return NGX_HTTP_BAD_REQUEST;
+        }
+
+        st.from = n;
+    }
 
     ngx_http_tee_status_printf(&st, "{\"version\":\"%s\",\"pid\":%P,"
                                "\"worker\":%ui,\"registries\":[",
@@ -258,13 +273,15 @@ ngx_http_tee_status_entries(ngx_http_tee_status_t *st,
     time_t                 now;
     tee_str_t              endpoint;
     const char            *state;
-    ngx_uint_t             i, failures, avoided;
+    ngx_uint_t             i, last, failures, avoided;
     ngx_http_tee_addr_t   *addrs, own;
     tee_snapshot_entry_t  *e;
 
     now = ngx_time();
 
-    for (i = 0; i < snap->image->n; i++) {
+    last = ngx_min(st->from + NGX_HTTP_TEE_STATUS_ENTRIES, snap->image->n);
+
+    for (i = st->from; i < last; i++) {
         e = &snap->image->entries[i];
 
         failures = ngx_http_tee_registry_failures(reg, snap, i, &avoided);
@@ -281,7 +298,8 @@ ngx_http_tee_status_entries(ngx_http_tee_status_t *st,
             state = "avoided";
         }
 
-        ngx_http_tee_status_printf(st, "%s{\"id\":\"0x", i ? "," : "");
+        ngx_http_tee_status_printf(st, "%s{\"id\":\"0x",
+                                   i == st->from ? "" : ",");
         ngx_http_tee_status_hex(st, e->tee_id, 32);
 
         ngx_http_tee_status_printf(st, "\",\"endpoint\":\"");
