@@ -40,7 +40,7 @@ is $t->get("/?id=$one->{id}")->{status}, 200, 'and serves';
 is $t->logged(qr/\[error\].*zone/), 1, 'one line says which directive to change';
 
 $evm->do("remove $_->{name}") for @large;
-eventually { reg()->{tees} == 1 && reg()->{version} > $version } 'when it is small again, it fits';
+eventually { reg()->{tees} == 1 && reg()->{version} > $version } 'when it is small again, it fits', 30;
 
 $t->finish;
 done_testing;
