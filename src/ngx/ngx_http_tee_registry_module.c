@@ -15,6 +15,7 @@
 
 #define NGX_HTTP_TEE_CHECK_INTERVAL  200
 #define NGX_HTTP_TEE_RETRY           1000
+#define NGX_HTTP_TEE_LOOKUP_RETRY    5000
 #define NGX_HTTP_TEE_MAX_TEES        65536
 
 /* Copying more than this is left to a thread. */
@@ -596,10 +597,16 @@ abort:
 
 failed:
 
-    /* what could not be published is fetched again */
-
     free(image);
     free(addrs);
+
+    if (reg->file.len) {
+        /* a file is not fetched; its names are looked up again */
+        ngx_add_timer(&reg->resolve_timer, NGX_HTTP_TEE_LOOKUP_RETRY);
+        return;
+    }
+
+    /* what could not be published is fetched again */
 
     ngx_http_tee_registry_schedule(reg, 0);
 }
