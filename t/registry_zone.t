@@ -39,8 +39,13 @@ cmp_ok reg()->{tees}, '<', 31, 'which is one without all of the new TEEs';
 is $t->get("/?id=$one->{id}")->{status}, 200, 'and serves';
 is $t->logged(qr/\[error\].*zone/), 1, 'one line says which directive to change';
 
-$evm->do("remove $_->{name}") for @large;
-eventually { reg()->{tees} == 1 && reg()->{version} > $version } 'when it is small again, it fits', 30;
+# the list that stayed may be the one to come back to, so the block tells: an
+# answer that has found no room does not count
+
+my $block;
+$block = $evm->do("remove $_->{name}")->{block} for @large;
+cmp_ok $block, '>', 0, 'the contract is small again';
+eventually { reg()->{tees} == 1 && reg()->{block} >= $block } 'and fits', 30;
 
 $t->finish;
 done_testing;
