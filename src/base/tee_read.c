@@ -65,6 +65,32 @@ tee_read_uint(tee_read_t *r, size_t len)
 }
 
 
+uint64_t
+tee_read_varint(tee_read_t *r)
+{
+    uint8_t    first;
+    uint64_t   n;
+    unsigned   i, more;
+    tee_str_t  s;
+
+    first = tee_read_u8(r);
+    more = (1U << (first >> 6)) - 1;
+    s = tee_read_bytes(r, more);
+
+    if (r->bad) {
+        return 0;
+    }
+
+    n = first & 0x3f;
+
+    for (i = 0; i < more; i++) {
+        n = n << 8 | s.data[i];
+    }
+
+    return n;
+}
+
+
 tee_str_t
 tee_read_bytes(tee_read_t *r, size_t len)
 {

@@ -31,6 +31,10 @@ uint16_t tee_read_u16(tee_read_t *r);
 uint32_t tee_read_u32(tee_read_t *r);
 uint64_t tee_read_u64(tee_read_t *r);
 
+/* A variable-length integer of QUIC, RFC 9000, 16, in any of its widths. */
+
+uint64_t tee_read_varint(tee_read_t *r);
+
 /* The next "len" bytes, which stay where they are. */
 
 tee_str_t tee_read_bytes(tee_read_t *r, size_t len);

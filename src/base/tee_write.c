@@ -126,6 +126,26 @@ tee_write_u16(tee_write_t *w, uint16_t n)
 
 
 void
+tee_write_varint(tee_write_t *w, uint64_t n)
+{
+    uint8_t   buf[8];
+    unsigned  i, len, width;
+
+    width = n < 1U << 6 ? 0 : n < 1U << 14 ? 1 : n < 1U << 30 ? 2 : 3;
+    len = 1U << width;
+
+    for (i = len; i > 0; i--) {
+        buf[i - 1] = (uint8_t) (n & 0xff);
+        n >>= 8;
+    }
+
+    buf[0] |= (uint8_t) (width << 6);
+
+    tee_write_bytes(w, buf, len);
+}
+
+
+void
 tee_write_bytes(tee_write_t *w, const void *p, size_t len)
 {
     uint8_t  *to;

@@ -46,6 +46,10 @@ void tee_write_u8(tee_write_t *w, uint8_t n);
 void tee_write_u16(tee_write_t *w, uint16_t n);
 void tee_write_bytes(tee_write_t *w, const void *p, size_t len);
 
+/* In the shortest of the widths of RFC 9000, 16; n is below 2^62. */
+
+void tee_write_varint(tee_write_t *w, uint64_t n);
+
 /* A text that ends with NUL, without the NUL. */
 
 void tee_write_text(tee_write_t *w, const char *text);

@@ -9,21 +9,13 @@
 
 
 #include <tee.h>
+#include <tee_hpke.h>
+#include <tee_write.h>
 
 
 /* Key configurations of Oblivious HTTP; RFC 9458, 3. */
 
 #define TEE_OHTTP_KEYS_MAX_LEN  65536
-
-#define TEE_KEM_P256            0x0010
-#define TEE_KEM_X25519          0x0020
-
-#define TEE_KDF_HKDF_SHA256     0x0001
-
-#define TEE_AEAD_AES_128_GCM    0x0001
-#define TEE_AEAD_AES_256_GCM    0x0002
-#define TEE_AEAD_CHACHA20       0x0003
-
 
 typedef struct {
     uint8_t               id;
@@ -73,6 +65,14 @@ TEE_MUST_CHECK tee_rc_t tee_ohttp_key_parse(tee_str_t in,
 
 TEE_MUST_CHECK tee_rc_t tee_ohttp_keys_parse(tee_str_t in,
     tee_ohttp_key_t *keys, size_t *n);
+
+/*
+ * Writes a configuration as tee_ohttp_key_parse() reads it; for a list, put
+ * its length before it: tee_ohttp_key_len().
+ */
+
+void tee_ohttp_key_write(tee_write_t *w, const tee_ohttp_key_t *key);
+size_t tee_ohttp_key_len(const tee_ohttp_key_t *key);
 
 /* 1 if the key offers this pair. */
 

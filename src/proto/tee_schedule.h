@@ -1,0 +1,69 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#ifndef TEE_SCHEDULE_H_INCLUDED
+#define TEE_SCHEDULE_H_INCLUDED
+
+
+#include <tee.h>
+
+
+/*
+ * The life of keys that are derived from a seed: epoch n is the time from
+ * n * rotate to (n + 1) * rotate, in seconds of Unix time, and has one key.
+ *
+ *     announced   "announce" seconds before its epoch: in the list, not first
+ *     active      in its epoch: the first of the list
+ *     accepted    "accept" seconds after its epoch: opens, not in the list
+ *     destroyed   from then on
+ *
+ * A list is fresh until the next change of the list, so nobody who obeys its
+ * Cache-Control ever seals to a key that is not in one.
+ */
+
+typedef struct {
+    uint64_t              rotate;              /* not 0 */
+    uint64_t              announce;            /* less than rotate */
+    uint64_t              accept;
+} tee_schedule_t;
+
+
+typedef enum {
+    TEE_KEY_ANNOUNCED = 0,
+    TEE_KEY_ACTIVE,
+    TEE_KEY_ACCEPTED,
+    TEE_KEY_DESTROYED
+} tee_key_state_t;
+
+
+/* TEE_OK, or TEE_LIMIT: so many epochs live at once that their 8-bit ids
+ * would be used again, or a time that is out of range. */
+
+TEE_MUST_CHECK tee_rc_t tee_schedule_check(const tee_schedule_t *s);
+
+/* The epochs that are not destroyed at this time, first to last. */
+
+void tee_schedule_live(const tee_schedule_t *s, uint64_t now,
+    uint64_t *first, uint64_t *last);
+
+tee_key_state_t tee_schedule_state(const tee_schedule_t *s, uint64_t epoch,
+    uint64_t now);
+
+/* When the published list was last different, and when it will be again. */
+
+void tee_schedule_list(const tee_schedule_t *s, uint64_t now, uint64_t *since,
+    uint64_t *until);
+
+/* When anything changes next, the states of keys not in the list included. */
+
+uint64_t tee_schedule_next(const tee_schedule_t *s, uint64_t now);
+
+/* The key id of an epoch. */
+
+uint8_t tee_schedule_id(uint64_t epoch);
+
+
+#endif /* TEE_SCHEDULE_H_INCLUDED */

@@ -1,0 +1,39 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#ifndef TEE_SSE_H_INCLUDED
+#define TEE_SSE_H_INCLUDED
+
+
+#include <tee.h>
+
+
+/*
+ * Cuts a stream of server-sent events (WHATWG HTML, 9.2) after each of them:
+ * behind the blank line that ends it, whatever its line endings are.  Nothing
+ * is copied; the caller keeps what is not whole yet.
+ */
+
+typedef struct {
+    /* all of it is private */
+    unsigned              blank:1;             /* at the start of a line */
+    unsigned              cr:1;                /* the last byte was a CR */
+    unsigned              any:1;               /* the event is not empty */
+} tee_sse_t;
+
+
+void tee_sse_init(tee_sse_t *s);
+
+/*
+ * The number of bytes at the front of "in" that belong to the event that is
+ * being read; *end is 1 if it ends with them.  A LF that follows the CR of a
+ * blank line is the first byte of the next event, and makes it no longer.
+ */
+
+size_t tee_sse_scan(tee_sse_t *s, tee_str_t in, int *end);
+
+
+#endif /* TEE_SSE_H_INCLUDED */
