@@ -1,9 +1,10 @@
 package Tee::Ohttp;
 
 # Oblivious HTTP (RFC 9458), its chunked form (draft-ietf-ohai-chunked-ohttp)
-# and HPKE base mode (RFC 9180) for tests and examples, on CryptX: X25519,
-# HKDF-SHA256, AES-GCM and ChaCha20-Poly1305.  It shares no code and no library
-# with the module, so that what one seals and the other opens is evidence.
+# and HPKE base mode (RFC 9180) for tests and examples, on CryptX: X25519 and
+# P-256, HKDF-SHA256, AES-GCM and ChaCha20-Poly1305.  It shares no code and no
+# library with the module, so that what one seals and the other opens is
+# evidence.
 #
 # What cannot be opened gives an empty list or undef; wrong use dies.
 
@@ -14,25 +15,30 @@ use Crypt::AuthEnc::ChaCha20Poly1305
     qw(chacha20poly1305_encrypt_authenticate chacha20poly1305_decrypt_verify);
 use Crypt::AuthEnc::GCM qw(gcm_encrypt_authenticate gcm_decrypt_verify);
 use Crypt::KeyDerivation qw(hkdf_expand hkdf_extract);
+use Crypt::PK::ECC;
 use Crypt::PK::X25519;
 use Crypt::PRNG qw(random_bytes);
+use MIME::Base64 qw(encode_base64);
 
 use Exporter qw(import);
 
 our @EXPORT_OK = qw(
-    keygen public_key private_key key_config
+    keygen public_key private_key key_pem key_config parse_keys
     seal_request open_request seal_response open_response
-    seal_chunked_request open_chunked_request
-    chunk_writer open_chunked_response
+    seal_chunked_request request_writer open_chunked_request
+    chunk_writer chunk_reader open_chunked_response
     varint read_varint
 );
 our %EXPORT_TAGS = (all => \@EXPORT_OK);
 
 use constant {
-    KEM => 0x20,
+    X25519 => 0x20,
+    P256 => 0x10,
     KDF => 1,
     TAG => 16,
 };
+
+my %NPK = (X25519, 32, P256, 65);        # and Nenc
 
 my %NK = (1 => 16, 2 => 32, 3 => 32);    # AEAD id => key length
 my $NN = 12;
@@ -40,9 +46,40 @@ my $NN = 12;
 
 # Keys
 
-sub keygen { Crypt::PK::X25519->new->generate_key }
+sub keygen {
+    my ($kem) = @_;
+
+    return Crypt::PK::X25519->new->generate_key if ($kem // X25519) == X25519;
+    return Crypt::PK::ECC->new->generate_key('secp256r1');
+}
+
 sub public_key { $_[0]->export_key_raw('public') }
-sub private_key { Crypt::PK::X25519->new->import_key_raw($_[0], 'private') }
+
+sub private_key {
+    my ($raw, $kem) = @_;
+
+    return Crypt::PK::X25519->new->import_key_raw($raw, 'private')
+        if ($kem // X25519) == X25519;
+    return Crypt::PK::ECC->new->import_key_raw($raw, 'secp256r1');
+}
+
+sub _kem { $_[0]->isa('Crypt::PK::X25519') ? X25519 : P256 }
+
+# PKCS #8: RFC 8410, 7 and RFC 5915, 3
+
+sub key_pem {
+    my ($key) = @_;
+
+    my $raw = $key->export_key_raw('private');
+    my $der = _kem($key) == X25519
+        ? pack('H*', '302e020100300506032b656e04220420') . $raw
+        : pack('H*', '308187020100301306072a8648ce3d020106082a8648ce3d0301'
+            . '07046d306b0201010420') . $raw
+            . pack('H*', 'a144034200') . public_key($key);
+
+    return "-----BEGIN PRIVATE KEY-----\n" . encode_base64($der)
+        . "-----END PRIVATE KEY-----\n";
+}
 
 # RFC 9458, 3.1
 
@@ -50,7 +87,39 @@ sub key_config {
     my ($pk, $id, @aeads) = @_;
 
     my $suites = join '', map { pack 'nn', KDF, $_ } @aeads ? @aeads : 3;
-    return pack 'C n a32 n/a', $id // 1, KEM, $pk, $suites;
+    my $kem = length $pk == $NPK{+P256} ? P256 : X25519;
+
+    return pack('C n', $id // 1, $kem) . $pk . pack 'n/a', $suites;
+}
+
+# RFC 9458, 3.2: what a client can send to, {id, kem, pk, aeads} each
+
+sub parse_keys {
+    my ($bytes) = @_;
+
+    my @keys;
+
+    while (length $bytes) {
+        my $config = unpack 'n/a', $bytes;
+
+        length $bytes >= 2 + unpack 'n', $bytes or die "the list is cut\n";
+        substr $bytes, 0, 2 + length $config, '';
+
+        my ($id, $kem) = unpack 'C n', $config;
+        my $npk = $NPK{$kem} // next;
+        my ($pk, $suites) = unpack "x3 a$npk n/a", $config;
+
+        3 + $npk + 2 + length $suites == length $config
+            && length $suites && length($suites) % 4 == 0
+            or die "a key configuration is not well-formed\n";
+
+        my @pairs = unpack '(a4)*', $suites;
+
+        push @keys, { id => $id, kem => $kem, pk => $pk,
+            aeads => [ map { unpack 'x2 n', $_ } @pairs ] };
+    }
+
+    return @keys;
 }
 
 
@@ -92,15 +161,13 @@ sub _labeled_expand {
 # RFC 9180, 4.1 and 5.1
 
 sub _context {
-    my ($aead, $dh, $enc, $pk, $info) = @_;
+    my ($kem_id, $aead, $dh, $enc, $pk, $info) = @_;
 
-    return undef if $dh eq "\0" x 32;
-
-    my $kem = 'KEM' . pack 'n', KEM;
+    my $kem = 'KEM' . pack 'n', $kem_id;
     my $eae = _labeled_extract($kem, '', 'eae_prk', $dh);
     my $shared = _labeled_expand($kem, $eae, 'shared_secret', $enc . $pk, 32);
 
-    my $suite = 'HPKE' . pack 'nnn', KEM, KDF, $aead;
+    my $suite = 'HPKE' . pack 'nnn', $kem_id, KDF, $aead;
     my $ctx = "\0" . _labeled_extract($suite, '', 'psk_id_hash', '')
         . _labeled_extract($suite, '', 'info_hash', $info);
     my $secret = _labeled_extract($suite, $shared, 'secret', '');
@@ -112,11 +179,20 @@ sub _context {
     return { aead => $aead, suite => $suite, enc => $enc, seq => 0, %k };
 }
 
+# undef where there is no shared secret: 7.1.4
+
 sub _dh {
     my ($sk, $pk) = @_;
 
-    my $peer = Crypt::PK::X25519->new->import_key_raw($pk, 'public');
-    return eval { $sk->shared_secret($peer) } // "\0" x 32;
+    my $dh = eval {
+        my $peer = _kem($sk) == X25519
+            ? Crypt::PK::X25519->new->import_key_raw($pk, 'public')
+            : Crypt::PK::ECC->new->import_key_raw($pk, 'secp256r1');
+
+        $sk->shared_secret($peer);
+    };
+
+    return defined $dh && $dh ne "\0" x 32 ? $dh : undef;
 }
 
 sub _counter { my ($nonce, $n) = @_; $nonce ^ pack 'x4 Q>', $n }
@@ -140,17 +216,22 @@ sub _info { my ($header, $what) = @_; "message/bhttp $what\0$header" }
 
 # Requests: key id, KEM, KDF, AEAD, the encapsulated key, one sealed text.
 # A sender names {pk, id, aead}; "eph" fixes the ephemeral key for vectors.
+#
+# For attacks: "header" stands in place of the true one, "enc" and "dh" in
+# place of what an ephemeral key gives, "label" in place of the label of info.
 
 sub _sender {
     my ($to, $what) = @_;
 
     my ($id, $aead) = ($to->{id} // 1, $to->{aead} // 3);
-    my $header = pack 'C n n n', $id, KEM, KDF, $aead;
-    my $eph = $to->{eph} // keygen();
-    my $enc = public_key($eph);
-    my $dh = _dh($eph, $to->{pk});
-    my $c = _context($aead, $dh, $enc, $to->{pk}, _info($header, $what))
+    my $kem = $to->{kem} // (length $to->{pk} == $NPK{+P256} ? P256 : X25519);
+    my $header = $to->{header} // pack 'C n n n', $id, $kem, KDF, $aead;
+    my $eph = $to->{eph} // keygen($kem);
+    my $enc = $to->{enc} // public_key($eph);
+    my $dh = $to->{dh} // _dh($eph, $to->{pk})
         // die "the public key is of small order\n";
+    my $c = _context($kem, $aead, $dh, $enc, $to->{pk},
+        _info($header, $to->{label} // $what));
 
     return ($header . $enc, $c);
 }
@@ -160,17 +241,22 @@ sub _sender {
 sub _recipient {
     my ($keys, $bytes, $what) = @_;
 
-    return if length $bytes < 7 + 32 + TAG;
+    return if length $bytes < 7;
 
     my ($id, $kem, $kdf, $aead) = unpack 'C n n n', $bytes;
     my $sk = $keys->{$id};
 
-    return if !$sk || $kem != KEM || $kdf != KDF || !$NK{$aead};
+    return if !$sk || $kem != _kem($sk) || $kdf != KDF || !$NK{$aead};
 
-    my ($header, $enc) = unpack 'a7 a32', $bytes;
-    my $info = _info($header, $what);
+    my $nenc = $NPK{$kem};
 
-    return _context($aead, _dh($sk, $enc), $enc, public_key($sk), $info);
+    return if length $bytes < 7 + $nenc + TAG;
+
+    my ($header, $enc) = unpack "a7 a$nenc", $bytes;
+    my $dh = _dh($sk, $enc) // return;
+
+    return (_context($kem, $aead, $dh, $enc, public_key($sk),
+        _info($header, $what)), 7 + $nenc);
 }
 
 sub seal_request {
@@ -183,8 +269,8 @@ sub seal_request {
 sub open_request {
     my ($keys, $bytes) = @_;
 
-    my $c = _recipient($keys, $bytes, 'request') or return;
-    my $text = _ctx_open($c, '', substr $bytes, 39);
+    my ($c, $at) = _recipient($keys, $bytes, 'request') or return;
+    my $text = _ctx_open($c, '', substr $bytes, $at);
 
     return defined $text ? ($text, $c) : ();
 }
@@ -273,25 +359,42 @@ sub _open_chunks {                       # [texts] or undef
     }
 }
 
+# A function of (text, final) that gives the bytes to send next, beginning with
+# the header; and the context.
+
+sub request_writer {
+    my ($to) = @_;
+
+    my ($head, $c) = _sender($to, 'chunked request');
+
+    my $write = sub {
+        my ($text, $final) = @_;
+
+        my $sealed = _ctx_seal($c, $final ? 'final' : '', $text);
+        my $bytes = $head . varint($final ? 0 : length $sealed) . $sealed;
+
+        $head = '';
+        return $bytes;
+    };
+
+    return ($write, $c);
+}
+
 sub seal_chunked_request {
     my ($to, @texts) = @_;
 
-    my ($bytes, $c) = _sender($to, 'chunked request');
     my $last = pop @texts;
+    my ($write, $c) = request_writer($to);
 
-    for my $text (@texts) {
-        my $sealed = _ctx_seal($c, '', $text);
-        $bytes .= varint(length $sealed) . $sealed;
-    }
-
-    return ($bytes . varint(0) . _ctx_seal($c, 'final', $last // ''), $c);
+    return (join('', map({ $write->($_) } @texts), $write->($last // '', 1)),
+        $c);
 }
 
 sub open_chunked_request {
     my ($keys, $bytes) = @_;
 
-    my $c = _recipient($keys, $bytes, 'chunked request') or return;
-    my $texts = _open_chunks(sub { _ctx_open($c, @_) }, $bytes, 39);
+    my ($c, $at) = _recipient($keys, $bytes, 'chunked request') or return;
+    my $texts = _open_chunks(sub { _ctx_open($c, @_) }, $bytes, $at);
 
     return defined $texts ? ($texts, $c) : ();
 }
@@ -315,6 +418,71 @@ sub chunk_writer {
             $final ? 'final' : '', $text);
 
         return $head . varint($final ? 0 : length $sealed) . $sealed;
+    };
+}
+
+# A function of bytes as they come: it gives [text, final] for each chunk that
+# is there, and for those that do not open [undef].  Chunks are passed over, and
+# give [length], where "skip" says so: they take less time.  The last chunk ends
+# with the message, so it comes from a call without bytes.
+
+sub chunk_reader {
+    my ($c, %o) = @_;
+
+    my ($in, $seq, $failed, @keys) = ('', 0);
+    my $n = $NK{$c->{aead}};
+
+    my $open = sub {
+        my ($sealed, $final) = @_;
+        my ($aead, $key, $base) = @keys;
+        my $nonce = _counter($base, $seq++);
+
+        return [ length($sealed) - TAG ] if !$final && $o{skip} && $o{skip}->($seq);
+
+        my $text = _open($aead, $key, $nonce, $final ? 'final' : '', $sealed);
+
+        $failed = 1 if !defined $text;
+        return defined $text ? [ $text, $final ] : [ undef ];
+    };
+
+    return sub {
+        my ($bytes) = @_;
+        my @got;
+
+        return if $failed;
+
+        $in .= $bytes // '';
+
+        if (!@keys) {
+            if (length $in < $n) {
+                return defined $bytes ? () : [ undef ];
+            }
+
+            @keys = _response_keys($c, substr($in, 0, $n, ''),
+                'chunked response');
+        }
+
+        my $at = 0;
+
+        while (!$failed) {
+            my ($len, $width) = read_varint($in, $at) or last;
+
+            last if $len == 0 || $at + $width + $len > length $in;
+
+            push @got, $open->(substr($in, $at + $width, $len), 0);
+            $at += $width + $len;
+        }
+
+        substr $in, 0, $at, '';
+
+        if (!defined $bytes && !$failed) {
+            my ($len, $width) = read_varint($in, 0);
+
+            push @got, defined $len && $len == 0
+                ? $open->(substr($in, $width), 1) : [ undef ];
+        }
+
+        return @got;
     };
 }
 
