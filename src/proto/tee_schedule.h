@@ -21,7 +21,8 @@
  *     destroyed   from then on
  *
  * A list is fresh until the next change of the list, so nobody who obeys its
- * Cache-Control ever seals to a key that is not in one.
+ * Cache-Control ever seals to a key that is not in one.  Keys that are
+ * announced open requests, too: clocks of a fleet differ.
  */
 
 typedef struct {
@@ -40,7 +41,9 @@ typedef enum {
 
 
 /* TEE_OK, or TEE_LIMIT: so many epochs live at once that their 8-bit ids
- * would be used again, or a time that is out of range. */
+ * would be used again, or a time that is out of range: a rotate of 0 or of
+ * more than 2^32, an accept of more than that, or an announce that is not
+ * less than rotate. */
 
 TEE_MUST_CHECK tee_rc_t tee_schedule_check(const tee_schedule_t *s);
 
@@ -48,6 +51,8 @@ TEE_MUST_CHECK tee_rc_t tee_schedule_check(const tee_schedule_t *s);
 
 void tee_schedule_live(const tee_schedule_t *s, uint64_t now,
     uint64_t *first, uint64_t *last);
+
+/* An epoch that is not even announced does not exist: destroyed, as well. */
 
 tee_key_state_t tee_schedule_state(const tee_schedule_t *s, uint64_t epoch,
     uint64_t now);
@@ -64,6 +69,22 @@ uint64_t tee_schedule_next(const tee_schedule_t *s, uint64_t now);
 /* The key id of an epoch. */
 
 uint8_t tee_schedule_id(uint64_t epoch);
+
+/*
+ * The keying material of an epoch, for DeriveKeyPair() of RFC 9180, 7.1.3:
+ *
+ *     HMAC-SHA256(seed, "tee gateway key" || 0 || name || 0 || u16 kem
+ *                       || u64 epoch)
+ *
+ * seed  a secret of 32 bytes or more
+ * name  of the keys, without a zero byte, up to 255 bytes: two sets of keys of
+ *       one seed have nothing in common
+ *
+ * TEE_OK, TEE_LIMIT (name), or TEE_NOMEM, with ikm cleared
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_schedule_ikm(tee_str_t seed, tee_str_t name,
+    uint16_t kem, uint64_t epoch, uint8_t ikm[32]);
 
 
 #endif /* TEE_SCHEDULE_H_INCLUDED */
