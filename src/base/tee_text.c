@@ -377,6 +377,34 @@ tee_utf8_len(const uint8_t *p, size_t left)
 
 
 int
+tee_token_char(uint8_t ch)
+{
+    /* bit n of word m is character 32 * m + n */
+
+    static const uint32_t  chars[8] = {
+        0x00000000, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff, 0, 0, 0, 0
+    };
+
+    return (int) (chars[ch >> 5] >> (ch & 31) & 1);
+}
+
+
+int
+tee_token_valid(tee_str_t in)
+{
+    size_t  i;
+
+    for (i = 0; i < in.len; i++) {
+        if (!tee_token_char(in.data[i])) {
+            return 0;
+        }
+    }
+
+    return in.len != 0;
+}
+
+
+int
 tee_text_is(tee_str_t in, const char *text)
 {
     size_t  len;

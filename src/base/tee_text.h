@@ -68,6 +68,14 @@ uint64_t tee_u256_saturate(const uint8_t n[32]);
 
 int tee_utf8_valid(tee_str_t in);
 
+/* 1 for the characters of a token, RFC 9110, 5.6.2. */
+
+int tee_token_char(uint8_t ch);
+
+/* 1 if "in" is a token: at least one of them, and nothing else. */
+
+int tee_token_valid(tee_str_t in);
+
 /* 1 if "in" is this text. */
 
 int tee_text_is(tee_str_t in, const char *text);

@@ -21,7 +21,6 @@ static void tee_h1_connection(tee_h1_t *h, tee_str_t value);
 static tee_rc_t tee_h1_head_end(tee_h1_t *h);
 static tee_rc_t tee_h1_content(tee_h1_t *h, tee_str_t *in, tee_str_t *body);
 static tee_rc_t tee_h1_fail(tee_h1_t *h, tee_rc_t rc);
-static int tee_h1_token_char(uint8_t ch);
 
 
 void
@@ -150,7 +149,7 @@ tee_h1_name(tee_h1_t *h, uint8_t ch)
     if (ch == ':' && h->line_len != 0) {
         h->state = TEE_H1_VALUE;
 
-    } else if (!tee_h1_token_char(ch)) {
+    } else if (!tee_token_char(ch)) {
 
         /* a blank here is obs-fold, or stands before the colon */
 
@@ -519,19 +518,4 @@ tee_h1_fail(tee_h1_t *h, tee_rc_t rc)
     }
 
     return rc;
-}
-
-
-/* RFC 9110, 5.6.2 */
-
-static int
-tee_h1_token_char(uint8_t ch)
-{
-    if ((ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z')
-        || (ch >= 'a' && ch <= 'z'))
-    {
-        return 1;
-    }
-
-    return ch != '\0' && strchr("!#$%&'*+-.^_`|~", ch) != NULL;
 }
