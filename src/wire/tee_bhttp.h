@@ -19,18 +19,19 @@ typedef enum {
     TEE_BHTTP_HEAD,            /* control data of a request; a final status */
     TEE_BHTTP_INFORMATIONAL,   /* a status from 100 to 199 */
     TEE_BHTTP_FIELD,           /* of the head or status before it */
-    TEE_BHTTP_HEAD_END,        /* the last field of the header section */
+    TEE_BHTTP_HEAD_END,        /* behind the last field of a HEAD, always */
     TEE_BHTTP_CONTENT,         /* a piece */
     TEE_BHTTP_TRAILER          /* a field of the trailer section */
 } tee_bhttp_event_t;
 
 
-/* Bounds, checked against a length before anything is kept. */
+/* Bounds, checked against a length before anything is kept; those of type
+ * size_t are below SIZE_MAX / 2. */
 
 typedef struct {
     size_t                control;     /* bytes of the control data */
     size_t                field;       /* bytes of a name and its value */
-    size_t                section;     /* bytes of all fields of a section */
+    size_t                section;     /* bytes of a section, with lengths */
     size_t                fields;      /* how many of them in a section */
     size_t                informational;
     uint64_t              content;
@@ -52,21 +53,24 @@ typedef struct {
 
     unsigned              indeterminate:1;
 
-    /* the rest is private; the author of the reader may change it */
+    /* the rest is private */
     const tee_bhttp_limits_t  *limits;
     const tee_alloc_t    *alloc;
-    uint8_t              *buf;
+    uint8_t              *buf;                 /* what was cut */
     size_t                len;
     size_t                room;
-    uint64_t              left;
+    uint64_t              left;                /* of a section, or content */
+    uint64_t              total;               /* of content */
     size_t                section;
     size_t                count;
-    size_t                informational;
+    size_t                interims;
+    tee_rc_t              rc;                  /* the failure, which stays */
     unsigned              state;
     unsigned              request:1;
-    unsigned              failed:1;
-    unsigned              content_len:1;
-    unsigned              regular:1;
+    unsigned              taken:1;             /* texts are in the buffer */
+    unsigned              interim:1;           /* an informational response */
+    unsigned              trailer:1;
+    unsigned              regular:1;           /* after such a field */
     unsigned              host:1;
 } tee_bhttp_read_t;
 
@@ -95,11 +99,14 @@ void tee_bhttp_read_free(tee_bhttp_read_t *b);
  * TEE_DONE         the message is complete; *in is used up
  * TEE_MALFORMED    3.3 to 3.8, the other kind of message, or "last" and cut.
  *                  In a request also what would confuse a target: a method
- *                  that is not a token, a scheme but http and https, an
- *                  authority with userinfo or "/", a path without "/" at its
- *                  front ("*" for OPTIONS) or with blanks or control
- *                  characters, two Host fields
+ *                  that is not a token, a scheme but "http" and "https", an
+ *                  authority with anything but a host and a port, a path
+ *                  without "/" at its front ("*" for OPTIONS), with blanks,
+ *                  control characters or a fragment, two Host fields
  * TEE_LIMIT, TEE_NOMEM
+ *
+ * A CONNECT request has neither scheme nor path (RFC 9113, 8.5): they are
+ * empty, and so are they for no other.  An authority may be empty (3.4).
  *
  * Once failed, it stays so.
  */
