@@ -40,8 +40,7 @@ static tee_rc_t tee_billing_failed(const tee_billing_t *b);
 
 /* without the NUL */
 
-static const uint8_t  tee_billing_magic[35] =
-    "\n--opengradient-ohttp-billing-v1--\n";
+static const uint8_t  tee_billing_magic[35] = TEE_BILLING_MARK;
 
 
 void

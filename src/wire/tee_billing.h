@@ -24,6 +24,7 @@
  * JSON.
  */
 
+#define TEE_BILLING_MARK     "\n--opengradient-ohttp-billing-v1--\n"
 #define TEE_BILLING_MAX_LEN  65536
 
 

@@ -1,0 +1,481 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <string.h>
+
+#include <tee_billing.h>
+#include <tee_envelope.h>
+#include <tee_json.h>
+#include <tee_text.h>
+#include <tee_write.h>
+
+
+#define TEE_ENVELOPE_REQUEST_NODES   131072
+#define TEE_ENVELOPE_RESPONSE_NODES  262144
+
+
+static tee_rc_t tee_envelope_members(tee_str_t json, const tee_json_t *root,
+    uint8_t *to, size_t *len);
+static int tee_envelope_dropped(tee_str_t name);
+static tee_envelope_endpoint_t tee_envelope_endpoint(const tee_json_t *root);
+static size_t tee_envelope_blank(tee_str_t json, size_t pos);
+static size_t tee_envelope_string(tee_str_t json, size_t pos);
+static size_t tee_envelope_value(tee_str_t json, size_t pos);
+
+static int tee_envelope_find(tee_str_t in, const char *text);
+static size_t tee_envelope_data(tee_str_t event, uint8_t *to);
+static tee_rc_t tee_envelope_block(tee_str_t json, const tee_alloc_t *alloc,
+    tee_envelope_cost_t *cost);
+static tee_rc_t tee_envelope_digits(const tee_json_t *block, const char *name,
+    int point, uint8_t text[TEE_ENVELOPE_MAX_COST], size_t *len);
+
+
+tee_rc_t
+tee_envelope_request(tee_str_t json, const tee_alloc_t *alloc,
+    tee_str_t *body, tee_envelope_endpoint_t *endpoint)
+{
+    size_t           len;
+    uint8_t         *p;
+    tee_rc_t         rc;
+    tee_json_doc_t   doc;
+
+    body->len = 0;
+    body->data = NULL;
+    *endpoint = TEE_ENVELOPE_UNKNOWN;
+
+    rc = tee_json_parse(json, TEE_ENVELOPE_REQUEST_NODES, alloc, &doc);
+
+    if (rc != TEE_OK) {
+        return rc;
+    }
+
+    if (doc.root->type != TEE_JSON_OBJECT) {
+        rc = TEE_UNSUPPORTED;
+        goto done;
+    }
+
+    /* what remains is never longer */
+
+    p = alloc->alloc(alloc->ctx, json.len);
+    if (p == NULL) {
+        rc = TEE_NOMEM;
+        goto done;
+    }
+
+    rc = tee_envelope_members(json, doc.root, p, &len);
+
+    if (rc != TEE_OK) {
+        tee_wipe(p, json.len);
+        alloc->free(alloc->ctx, p);
+        goto done;
+    }
+
+    body->len = len;
+    body->data = p;
+    *endpoint = tee_envelope_endpoint(doc.root);
+
+done:
+
+    tee_json_free(&doc);
+
+    return rc;
+}
+
+
+/* Copies members as they are; the tree knows their names, in order. */
+
+static tee_rc_t
+tee_envelope_members(tee_str_t json, const tee_json_t *root, uint8_t *to,
+    size_t *len)
+{
+    size_t             pos, start;
+    uint8_t           *p;
+    const tee_json_t  *m;
+
+    p = to;
+    *p++ = '{';
+
+    /* behind the brace, and later behind a comma */
+
+    pos = tee_envelope_blank(json, 0) + 1;
+
+    for (m = root->child; m; m = m->next) {
+        start = tee_envelope_blank(json, pos);
+        pos = tee_envelope_string(json, start);
+        pos = tee_envelope_blank(json, pos) + 1;
+        pos = tee_envelope_value(json, tee_envelope_blank(json, pos));
+
+        if (pos >= json.len) {
+
+            /* it is JSON, and this is not its last brace */
+
+            return TEE_MALFORMED;
+        }
+
+        if (!tee_envelope_dropped(m->name)) {
+
+            if (p - to > 1) {
+                *p++ = ',';
+            }
+
+            memcpy(p, json.data + start, pos - start);
+            p += pos - start;
+        }
+
+        pos = tee_envelope_blank(json, pos) + 1;
+    }
+
+    *p++ = '}';
+    *len = (size_t) (p - to);
+
+    return TEE_OK;
+}
+
+
+static int
+tee_envelope_dropped(tee_str_t name)
+{
+    size_t  i;
+
+    static const char *const  names[] = {
+        "endpoint", "user", "metadata", "x-request-id", "request_id"
+    };
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (tee_text_is(name, names[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static tee_envelope_endpoint_t
+tee_envelope_endpoint(const tee_json_t *root)
+{
+    const tee_json_t         *m;
+    tee_envelope_endpoint_t   endpoint;
+
+    endpoint = TEE_ENVELOPE_CHAT;
+
+    for (m = root->child; m; m = m->next) {
+
+        if (!tee_text_is(m->name, "endpoint")) {
+            continue;
+        }
+
+        endpoint = TEE_ENVELOPE_UNKNOWN;
+
+        if (m->type != TEE_JSON_STRING) {
+            continue;
+        }
+
+        if (tee_text_is(m->text, "chat.completions")) {
+            endpoint = TEE_ENVELOPE_CHAT;
+
+        } else if (tee_text_is(m->text, "web_search")) {
+            endpoint = TEE_ENVELOPE_WEB_SEARCH;
+        }
+    }
+
+    return endpoint;
+}
+
+
+/* What stands at "pos" of a text that is JSON; all answer what is behind. */
+
+static size_t
+tee_envelope_blank(tee_str_t json, size_t pos)
+{
+    while (pos < json.len
+           && (json.data[pos] == ' ' || json.data[pos] == '\t'
+               || json.data[pos] == '\n' || json.data[pos] == '\r'))
+    {
+        pos++;
+    }
+
+    return pos;
+}
+
+
+static size_t
+tee_envelope_string(tee_str_t json, size_t pos)
+{
+    for (pos++; pos < json.len && json.data[pos] != '"'; pos++) {
+        pos += json.data[pos] == '\\';
+    }
+
+    return pos + 1;
+}
+
+
+static size_t
+tee_envelope_value(tee_str_t json, size_t pos)
+{
+    size_t   depth;
+    uint8_t  ch;
+
+    depth = 0;
+
+    while (pos < json.len) {
+        ch = json.data[pos];
+
+        if (ch == '"') {
+            pos = tee_envelope_string(json, pos);
+
+            if (depth == 0) {
+                return pos;
+            }
+
+            continue;
+        }
+
+        if (ch == '{' || ch == '[') {
+            depth++;
+
+        } else if (ch == '}' || ch == ']') {
+
+            if (depth == 0) {
+                return pos;
+            }
+
+            if (--depth == 0) {
+                return pos + 1;
+            }
+
+        } else if (depth == 0
+                   && (ch == ',' || tee_envelope_blank(json, pos) != pos))
+        {
+            return pos;
+        }
+
+        pos++;
+    }
+
+    return pos;
+}
+
+
+tee_rc_t
+tee_envelope_cost(tee_str_t in, int event, const tee_alloc_t *alloc,
+    tee_envelope_cost_t *cost)
+{
+    uint8_t    *p;
+    tee_rc_t    rc;
+    tee_str_t   json;
+
+    memset(cost, 0, sizeof(tee_envelope_cost_t));
+
+    /* most events have no such member, and need not be parsed; with escapes
+     * in it, the name is written with these */
+
+    if (!tee_envelope_find(in, "opengradient")
+        && !tee_envelope_find(in, "\\u00"))
+    {
+        return TEE_DONE;
+    }
+
+    if (!event) {
+        return tee_envelope_block(in, alloc, cost);
+    }
+
+    p = alloc->alloc(alloc->ctx, in.len);
+    if (p == NULL) {
+        return TEE_NOMEM;
+    }
+
+    json.len = tee_envelope_data(in, p);
+    json.data = p;
+
+    rc = tee_envelope_block(json, alloc, cost);
+
+    tee_wipe(p, in.len);
+    alloc->free(alloc->ctx, p);
+
+    return rc;
+}
+
+
+static int
+tee_envelope_find(tee_str_t in, const char *text)
+{
+    size_t          len;
+    const uint8_t  *p;
+
+    len = strlen(text);
+
+    while (in.len >= len) {
+        p = memchr(in.data, text[0], in.len - len + 1);
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        if (memcmp(p, text, len) == 0) {
+            return 1;
+        }
+
+        p++;
+        in.len -= (size_t) (p - in.data);
+        in.data = p;
+    }
+
+    return 0;
+}
+
+
+/* The data lines of an event, joined as WHATWG HTML, 9.2.6 has it. */
+
+static size_t
+tee_envelope_data(tee_str_t event, uint8_t *to)
+{
+    size_t     i, len;
+    tee_str_t  line, name;
+
+    len = 0;
+
+    while (event.len) {
+
+        for (i = 0; i < event.len; i++) {
+            if (event.data[i] == '\n' || event.data[i] == '\r') {
+                break;
+            }
+        }
+
+        line.len = i;
+        line.data = event.data;
+
+        /* the LF of a CR LF makes an empty line here, which does nothing */
+
+        i += i < event.len;
+        event.len -= i;
+        event.data += i;
+
+        name.len = 5;
+        name.data = line.data;
+
+        if (line.len < name.len || !tee_text_is(name, "data:")) {
+            continue;
+        }
+
+        i = name.len + (line.len > 5 && line.data[5] == ' ');
+
+        memcpy(to + len, line.data + i, line.len - i);
+        len += line.len - i;
+        to[len++] = '\n';
+    }
+
+    return len;
+}
+
+
+static tee_rc_t
+tee_envelope_block(tee_str_t json, const tee_alloc_t *alloc,
+    tee_envelope_cost_t *cost)
+{
+    tee_rc_t              rc;
+    tee_json_doc_t        doc;
+    const tee_json_t     *block;
+    tee_envelope_cost_t   c;
+
+    rc = tee_json_parse(json, TEE_ENVELOPE_RESPONSE_NODES, alloc, &doc);
+
+    if (rc != TEE_OK) {
+        return rc == TEE_NOMEM ? rc : TEE_DONE;
+    }
+
+    memset(&c, 0, sizeof(tee_envelope_cost_t));
+
+    rc = TEE_DONE;
+
+    if (tee_json_get(doc.root, "opengradient", &block) == TEE_OK
+        && tee_envelope_digits(block, "cost_opg", 0, c.opg, &c.opg_len)
+           == TEE_OK
+        && tee_envelope_digits(block, "cost_usd", 1, c.usd, &c.usd_len)
+           == TEE_OK
+        && tee_envelope_digits(block, "opg_price_usd", 1, c.price,
+                               &c.price_len)
+           == TEE_OK)
+    {
+        *cost = c;
+        rc = TEE_OK;
+    }
+
+    tee_json_free(&doc);
+
+    return rc;
+}
+
+
+/* Digits, and perhaps a point and more digits. */
+
+static tee_rc_t
+tee_envelope_digits(const tee_json_t *block, const char *name, int point,
+    uint8_t text[TEE_ENVELOPE_MAX_COST], size_t *len)
+{
+    size_t     i;
+    uint8_t    ch;
+    tee_str_t  s;
+
+    if (tee_json_get_text(block, name, &s) != TEE_OK
+        || s.len == 0 || s.len > TEE_ENVELOPE_MAX_COST)
+    {
+        return TEE_MALFORMED;
+    }
+
+    for (i = 0; i < s.len; i++) {
+        ch = s.data[i];
+
+        if (ch >= '0' && ch <= '9') {
+            continue;
+        }
+
+        if (ch != '.' || !point || i == 0 || i == s.len - 1) {
+            return TEE_MALFORMED;
+        }
+
+        point = 0;
+    }
+
+    memcpy(text, s.data, s.len);
+    *len = s.len;
+
+    return TEE_OK;
+}
+
+
+size_t
+tee_envelope_frame(const tee_envelope_cost_t *cost,
+    uint8_t frame[TEE_ENVELOPE_MAX_FRAME])
+{
+    size_t       start;
+    uint8_t     *len;
+    tee_write_t  w;
+
+    tee_write_fixed(&w, frame, TEE_ENVELOPE_MAX_FRAME);
+    tee_write_text(&w, TEE_BILLING_MARK);
+
+    len = frame + w.len;
+
+    tee_write_u16(&w, 0);
+    tee_write_u16(&w, 0);
+
+    start = w.len;
+
+    tee_write_text(&w, "{\"cost_opg\":\"");
+    tee_write_bytes(&w, cost->opg, cost->opg_len);
+    tee_write_text(&w, "\",\"cost_usd\":\"");
+    tee_write_bytes(&w, cost->usd, cost->usd_len);
+    tee_write_text(&w, "\",\"opg_price_usd\":\"");
+    tee_write_bytes(&w, cost->price, cost->price_len);
+    tee_write_text(&w, "\"}");
+
+    len[2] = (uint8_t) ((w.len - start) >> 8);
+    len[3] = (uint8_t) ((w.len - start) & 0xff);
+
+    return w.len;
+}
