@@ -49,10 +49,11 @@ typedef struct {
     tee_crypto_t         *crypto;
     void                 *ctx;
     uint64_t              seq;
+    uint64_t              left;                /* of what a message may have */
+    tee_rc_t              rc;                  /* of the first failure */
     uint16_t              id;
     unsigned              open:1;
     unsigned              busy:1;              /* within a message */
-    uint8_t               key[TEE_AEAD_MAX_KEY];
     uint8_t               nonce[TEE_AEAD_NONCE_LEN];
 } tee_aead_t;
 
@@ -80,8 +81,8 @@ void tee_aead_free(tee_aead_t *a);
  *      opened must not be used before _end() has accepted the tag.
  *
  * TEE_OK
- * TEE_LIMIT   the counter is at its end (RFC 9180, 5.2), or the message is
- *             longer than the algorithm allows
+ * TEE_LIMIT   the counter is at its end (RFC 9180, 5.2), the message is longer
+ *             than the algorithm allows, or the calls are out of order
  * TEE_CRYPTO  the tag is wrong
  * TEE_NOMEM   libcrypto failed
  */

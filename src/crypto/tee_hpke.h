@@ -74,6 +74,7 @@ typedef struct {
     tee_aead_t            aead;
     uint8_t               exporter_secret[32];
     /* the rest is private */
+    tee_crypto_t         *crypto;
     uint8_t               suite_id[10];
 } tee_hpke_t;
 

@@ -88,7 +88,8 @@ typedef struct {
     size_t                len;
     size_t                room;
     size_t                max;
-    uint64_t              left;                /* of a chunk */
+    uint64_t              left;                /* of a chunk, or its length */
+    tee_rc_t              rc;                  /* of the first failure */
     uint8_t               hold[TEE_AEAD_TAG_LEN];
     uint8_t               nhold;
     uint8_t               state;
@@ -99,7 +100,8 @@ typedef struct {
 /* A request, as the gateway opens it. */
 
 typedef struct {
-    tee_ohttp_exchange_t  exchange;            /* set once enc has been read */
+    tee_ohttp_exchange_t  exchange;            /* set once enc has been read;
+                                                  on failure the header only */
 
     /* the rest is private */
     tee_crypto_t         *crypto;
@@ -107,8 +109,7 @@ typedef struct {
     void                 *data;
     tee_ohttp_stream_t    stream;
     uint8_t               header[TEE_OHTTP_HEADER_LEN];
-    uint16_t              nhead;
-    unsigned              failed:1;
+    size_t                nhead;               /* enc included */
 } tee_ohttp_request_open_t;
 
 
@@ -116,7 +117,8 @@ typedef struct {
  * chunked  the label of info and the framing
  * max      of the plaintext of a message, or of one chunk; LIMIT is told from
  *          a chunk's length, before it is buffered
- * find     asked once, when the header has come
+ * find     asked once, when the header and enc have come; what it answers is
+ *          used at once, and not kept
  */
 
 void tee_ohttp_request_open_init(tee_ohttp_request_open_t *o,
@@ -159,13 +161,21 @@ TEE_MUST_CHECK tee_rc_t tee_ohttp_request_open_end(
     tee_ohttp_request_open_t *o, tee_str_t *plain);
 
 
-/* A response, as the gateway seals it. */
+/* What seals one message, or its chunks. */
 
 typedef struct {
     /* all of it is private */
     tee_aead_t            aead;
     unsigned              chunked:1;
     unsigned              begun:1;
+} tee_ohttp_seal_t;
+
+
+/* A response, as the gateway seals it. */
+
+typedef struct {
+    /* all of it is private */
+    tee_ohttp_seal_t      seal;
 } tee_ohttp_response_seal_t;
 
 
@@ -186,7 +196,7 @@ void tee_ohttp_response_seal_free(tee_ohttp_response_seal_t *s);
  *
  * out  as many bytes as "in" has; may be the same memory
  *
- * TEE_OK, TEE_LIMIT, TEE_NOMEM
+ * TEE_OK, TEE_LIMIT (too much, in chunks, or after the end), TEE_NOMEM
  */
 
 TEE_MUST_CHECK tee_rc_t tee_ohttp_response_seal_update(
@@ -200,7 +210,8 @@ TEE_MUST_CHECK tee_rc_t tee_ohttp_response_seal_end(
  * in   may be empty if "final"; up to 2^30 bytes
  * out  room for in.len + TEE_OHTTP_CHUNK_EXTRA; not the memory of "in"
  *
- * TEE_OK, TEE_LIMIT, TEE_MALFORMED (empty and not final), TEE_NOMEM
+ * TEE_OK, TEE_LIMIT (too much, not in chunks, or after the final one),
+ * TEE_MALFORMED (empty and not final), TEE_NOMEM
  */
 
 TEE_MUST_CHECK tee_rc_t tee_ohttp_response_seal_chunk(
@@ -214,9 +225,7 @@ typedef struct {
     tee_ohttp_exchange_t  exchange;
 
     /* the rest is private */
-    tee_hpke_t            hpke;
-    unsigned              chunked:1;
-    unsigned              begun:1;
+    tee_ohttp_seal_t      seal;
 } tee_ohttp_request_seal_t;
 
 
@@ -234,6 +243,15 @@ TEE_MUST_CHECK tee_rc_t tee_ohttp_request_seal_init(
     tee_ohttp_request_seal_t *s, tee_crypto_t *crypto,
     const tee_ohttp_header_t *header, tee_str_t pk, const uint8_t ikm[64],
     int chunked, uint8_t *out, size_t *len);
+
+/* As above, with an ephemeral key or a seed as tee_hpke_send() takes them. */
+
+TEE_MUST_CHECK tee_rc_t tee_ohttp_request_seal_with(
+    tee_ohttp_request_seal_t *s, tee_crypto_t *crypto,
+    const tee_ohttp_header_t *header, tee_str_t pk,
+    const tee_hpke_key_t *ephemeral, tee_str_t seed, int chunked,
+    uint8_t *out, size_t *len);
+
 void tee_ohttp_request_seal_free(tee_ohttp_request_seal_t *s);
 
 /* As for a response. */
@@ -255,9 +273,7 @@ typedef struct {
     const tee_ohttp_exchange_t  *exchange;
     tee_ohttp_stream_t    stream;
     uint8_t               nonce[TEE_OHTTP_MAX_SECRET];
-    uint8_t               nnonce;
-    unsigned              chunked:1;
-    unsigned              failed:1;
+    size_t                nnonce;
 } tee_ohttp_response_open_t;
 
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include <tee_crypto.h>
+#include <tee_hpke.h>
 #include <tee_ohttp_keys.h>
 #include <tee_read.h>
 
@@ -18,17 +18,7 @@ static int tee_ohttp_keys_have(const tee_ohttp_key_t *keys, size_t n,
 size_t
 tee_ohttp_kem_pk_len(uint16_t kem)
 {
-    switch (kem) {
-
-    case TEE_KEM_P256:
-        return 65;
-
-    case TEE_KEM_X25519:
-        return 32;
-
-    default:
-        return 0;
-    }
+    return tee_hpke_pk_len(kem);
 }
 
 
@@ -156,6 +146,24 @@ tee_ohttp_keys_have(const tee_ohttp_key_t *keys, size_t n,
 }
 
 
+void
+tee_ohttp_key_write(tee_write_t *w, const tee_ohttp_key_t *key)
+{
+    tee_write_u8(w, key->id);
+    tee_write_u16(w, key->kem);
+    tee_write_bytes(w, key->pk.data, key->pk.len);
+    tee_write_u16(w, (uint16_t) key->suites.len);
+    tee_write_bytes(w, key->suites.data, key->suites.len);
+}
+
+
+size_t
+tee_ohttp_key_len(const tee_ohttp_key_t *key)
+{
+    return 1 + 2 + key->pk.len + 2 + key->suites.len;
+}
+
+
 int
 tee_ohttp_key_has(const tee_ohttp_key_t *key, uint16_t kdf, uint16_t aead)
 {
@@ -196,8 +204,5 @@ tee_ohttp_key_usable(const tee_ohttp_key_t *key)
 
     } while (!tee_ohttp_suite_known(kdf, aead));
 
-    /* RFC 7748, 5: every string of 32 bytes is a key for X25519 */
-
-    return key->kem == TEE_KEM_P256 ? tee_crypto_p256_point(key->pk.data)
-                                    : TEE_OK;
+    return tee_hpke_public_check(key->kem, key->pk);
 }

@@ -26,6 +26,7 @@
 
 static const driver_op_t *const  driver_tables[] = {
     driver_registry_ops,
+    driver_hpke_ops,
     driver_ohttp_ops,
     driver_bhttp_ops
 };
@@ -61,20 +62,32 @@ const tee_alloc_t  driver_alloc = {
 tee_rc_t
 driver_hex(driver_t *d, const char *name, tee_str_t *bytes)
 {
-    uint8_t    *p;
-    tee_str_t   text;
+    const tee_json_t  *v;
 
-    if (tee_json_get_text(d->in, name, &text) != TEE_OK) {
+    if (tee_json_get(d->in, name, &v) != TEE_OK) {
         return DRIVER_BAD;
     }
 
-    p = tee_arena_alloc(d->arena, text.len / 2);
+    return driver_hex_text(d, v, bytes);
+}
 
-    if (p == NULL || tee_hex_decode(text, p) != TEE_OK) {
+
+tee_rc_t
+driver_hex_text(driver_t *d, const tee_json_t *v, tee_str_t *bytes)
+{
+    uint8_t  *p;
+
+    if (v->type != TEE_JSON_STRING) {
         return DRIVER_BAD;
     }
 
-    bytes->len = text.len / 2;
+    p = tee_arena_alloc(d->arena, v->text.len / 2);
+
+    if (p == NULL || tee_hex_decode(v->text, p) != TEE_OK) {
+        return DRIVER_BAD;
+    }
+
+    bytes->len = v->text.len / 2;
     bytes->data = p;
 
     return TEE_OK;
@@ -93,26 +106,48 @@ driver_hex32(driver_t *d, const char *name, tee_str_t *bytes)
 
 
 tee_rc_t
-driver_splits(driver_t *d, const tee_json_t **split)
+driver_u16(driver_t *d, const char *name, uint16_t *n)
+{
+    uint64_t  value;
+
+    if (tee_json_get_uint(d->in, name, UINT16_MAX, &value) != TEE_OK) {
+        return DRIVER_BAD;
+    }
+
+    *n = (uint16_t) value;
+
+    return TEE_OK;
+}
+
+
+tee_rc_t
+driver_array(const tee_json_t *in, const char *name, const tee_json_t **first)
 {
     tee_rc_t           rc;
-    const tee_json_t  *list;
+    const tee_json_t  *v;
 
-    *split = NULL;
+    *first = NULL;
 
-    rc = tee_json_get(d->in, "splits", &list);
+    rc = tee_json_get(in, name, &v);
 
     if (rc == TEE_DONE) {
         return TEE_OK;
     }
 
-    if (rc != TEE_OK || list->type != TEE_JSON_ARRAY) {
+    if (rc != TEE_OK || v->type != TEE_JSON_ARRAY) {
         return DRIVER_BAD;
     }
 
-    *split = list->child;
+    *first = v->child;
 
     return TEE_OK;
+}
+
+
+tee_rc_t
+driver_splits(driver_t *d, const tee_json_t **split)
+{
+    return driver_array(d->in, "splits", split);
 }
 
 

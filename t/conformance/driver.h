@@ -37,6 +37,7 @@ typedef struct {
 
 
 extern const driver_op_t  driver_registry_ops[];
+extern const driver_op_t  driver_hpke_ops[];
 extern const driver_op_t  driver_ohttp_ops[];
 extern const driver_op_t  driver_bhttp_ops[];
 
@@ -47,6 +48,13 @@ extern const tee_alloc_t  driver_alloc;
 
 tee_rc_t driver_hex(driver_t *d, const char *name, tee_str_t *bytes);
 tee_rc_t driver_hex32(driver_t *d, const char *name, tee_str_t *bytes);
+tee_rc_t driver_hex_text(driver_t *d, const tee_json_t *v, tee_str_t *bytes);
+tee_rc_t driver_u16(driver_t *d, const char *name, uint16_t *n);
+
+/* The first element; NULL if there is none, or no such member. */
+
+tee_rc_t driver_array(const tee_json_t *in, const char *name,
+    const tee_json_t **first);
 
 /*
  * The pieces of "splits", if there are any, and then what is left; TEE_OK or
