@@ -1,0 +1,114 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <string.h>
+
+#include <tee_sse.h>
+
+#include "unit.h"
+
+
+typedef struct {
+    const char           *name;
+    const char           *in;
+    const char           *out;                 /* "|" behind each event */
+} sse_case_t;
+
+
+static const sse_case_t  sse_cases[] = {
+    { "nothing", "", "" },
+    { "an event", "data: x\n\n", "data: x\n\n|" },
+    { "two", "data: x\n\ndata: y\n\n", "data: x\n\n|data: y\n\n|" },
+    { "an event of two lines", "event: e\ndata: x\n\n",
+      "event: e\ndata: x\n\n|" },
+    { "not whole", "data: x\n", "data: x\n" },
+    { "not whole, no end of a line", "data: x", "data: x" },
+    { "one and a half", "data: x\n\ndata", "data: x\n\n|data" },
+    { "CR", "data: x\r\rdata: y\r\r", "data: x\r\r|data: y\r\r|" },
+    { "CR LF", "data: x\r\n\r\ndata: y\r\n\r\n",
+      "data: x\r\n\r|\ndata: y\r\n\r|\n" },
+    { "CR LF of lines", "id: 1\r\ndata: x\r\n\r\n",
+      "id: 1\r\ndata: x\r\n\r|\n" },
+    { "LF CR LF", "data: x\n\r\n", "data: x\n\r|\n" },
+    { "CR, then LF twice", "data: x\r\n\n", "data: x\r\n\n|" },
+    { "LF, CR", "data: x\n\rdata: y\n\n", "data: x\n\r|data: y\n\n|" },
+    { "CR of a line, LF alone", "data: x\r\r\n\n", "data: x\r\r|\n\n" },
+    { "blank lines first", "\n\n\r\n\rdata: x\n\n", "\n\n\r\n\rdata: x\n\n|" },
+    { "blank lines between", "data: x\n\n\n\ndata: y\n\n",
+      "data: x\n\n|\n\ndata: y\n\n|" },
+    { "blank lines alone", "\n\n\n", "\n\n\n" },
+    { "a comment", ": still here\n\ndata: x\n\n",
+      ": still here\n\n|data: x\n\n|" },
+    { "a line with a blank", "data: x\n \n\n", "data: x\n \n\n|" }
+};
+
+
+static void
+sse_run(tee_str_t all, size_t piece, char *out)
+{
+    int        end;
+    size_t     n, used;
+    tee_str_t  copy, in;
+    tee_sse_t  s;
+
+    tee_sse_init(&s);
+
+    while (all.len) {
+        n = all.len < piece ? all.len : piece;
+        copy = unit_copy(all.data, n);
+        in = copy;
+        all.len -= n;
+        all.data += n;
+
+        while (in.len) {
+            used = tee_sse_scan(&s, in, &end);
+
+            memcpy(out, in.data, used);
+            out += used;
+            in.len -= used;
+            in.data += used;
+
+            if (end) {
+                *out++ = '|';
+            }
+        }
+
+        unit_free(copy);
+    }
+
+    *out = '\0';
+}
+
+
+int
+main(void)
+{
+    int        end;
+    char       out[256];
+    size_t     i, piece;
+    unsigned   good;
+    tee_str_t  in;
+    tee_sse_t  s;
+
+    for (i = 0; i < sizeof(sse_cases) / sizeof(sse_cases[0]); i++) {
+        in = unit_text(sse_cases[i].in);
+        good = 1;
+
+        for (piece = 1; piece <= in.len + 1; piece++) {
+            sse_run(in, piece, out);
+            good = good && strcmp(out, sse_cases[i].out) == 0;
+        }
+
+        unit_ok(good, "%s", sse_cases[i].name);
+    }
+
+    tee_sse_init(&s);
+    in.len = 0;
+    in.data = NULL;
+    unit_ok(tee_sse_scan(&s, in, &end) == 0 && end == 0, "no input");
+
+    return unit_done();
+}
