@@ -8,6 +8,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -22,7 +23,12 @@
 
 static tee_rc_t tee_sig_spki_read(tee_str_t spki, size_t *modulus_len);
 static int tee_sig_natural(tee_str_t *n);
+static int tee_sig_pss(EVP_PKEY_CTX *ctx);
 static tee_rc_t tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig);
+static tee_rc_t tee_sig_key(tee_str_t pem, EVP_PKEY **pkey, uint8_t *spki,
+    size_t *spki_len);
+static int tee_sig_blank(BIO *bio);
+static int tee_sig_password(char *buf, int size, int rwflag, void *u);
 
 
 /* SEQUENCE { OID 1.2.840.113549.1.1.1, NULL } */
@@ -176,6 +182,15 @@ tee_sig_verify(tee_str_t spki, tee_str_t msg, tee_str_t sig)
 }
 
 
+static int
+tee_sig_pss(EVP_PKEY_CTX *ctx)
+{
+    return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1
+           && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) == 1
+           && EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, 32) == 1;
+}
+
+
 static tee_rc_t
 tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig)
 {
@@ -191,9 +206,7 @@ tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig)
     }
 
     if (EVP_DigestVerifyInit(md, &ctx, EVP_sha256(), NULL, pkey) != 1
-        || EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) != 1
-        || EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) != 1
-        || EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, 32) != 1)
+        || !tee_sig_pss(ctx))
     {
         rc = TEE_NOMEM;
         goto done;
@@ -214,4 +227,182 @@ done:
     EVP_MD_CTX_free(md);
 
     return rc;
+}
+
+
+tee_rc_t
+tee_sig_public(tee_str_t pem, uint8_t *spki, size_t *spki_len)
+{
+    tee_rc_t   rc;
+    EVP_PKEY  *pkey;
+
+    ERR_set_mark();
+
+    rc = tee_sig_key(pem, &pkey, spki, spki_len);
+
+    EVP_PKEY_free(pkey);
+    ERR_pop_to_mark();
+
+    return rc;
+}
+
+
+tee_rc_t
+tee_sig_sign(tee_str_t pem, tee_str_t msg, uint8_t *sig, size_t *sig_len)
+{
+    size_t         len;
+    uint8_t        spki[TEE_SPKI_MAX_LEN];
+    tee_rc_t       rc;
+    EVP_PKEY      *pkey;
+    EVP_MD_CTX    *md;
+    EVP_PKEY_CTX  *ctx;
+
+    static const uint8_t  nothing[1];
+
+    *sig_len = 0;
+
+    ERR_set_mark();
+
+    md = NULL;
+    rc = tee_sig_key(pem, &pkey, spki, &len);
+
+    if (rc != TEE_OK) {
+        goto done;
+    }
+
+    rc = TEE_NOMEM;
+    md = EVP_MD_CTX_new();
+
+    if (md == NULL
+        || EVP_DigestSignInit(md, &ctx, EVP_sha256(), NULL, pkey) != 1
+        || !tee_sig_pss(ctx))
+    {
+        goto done;
+    }
+
+    len = TEE_SIG_MAX_LEN;
+
+    if (EVP_DigestSign(md, sig, &len, msg.len ? msg.data : nothing, msg.len)
+        != 1)
+    {
+        rc = tee_openssl_rc(TEE_CRYPTO);
+        goto done;
+    }
+
+    *sig_len = len;
+    rc = TEE_OK;
+
+done:
+
+    EVP_MD_CTX_free(md);
+    EVP_PKEY_free(pkey);
+    ERR_pop_to_mark();
+
+    return rc;
+}
+
+
+static tee_rc_t
+tee_sig_key(tee_str_t pem, EVP_PKEY **pkey, uint8_t *spki, size_t *spki_len)
+{
+    BIO        *bio;
+    int         len;
+    uint8_t    *p;
+    tee_rc_t    rc;
+    tee_str_t   der;
+
+    *pkey = NULL;
+    *spki_len = 0;
+
+    if (pem.len == 0 || pem.len > 65536) {
+        return TEE_MALFORMED;
+    }
+
+    bio = BIO_new_mem_buf(pem.data, (int) pem.len);
+    if (bio == NULL) {
+        return TEE_NOMEM;
+    }
+
+    *pkey = PEM_read_bio_PrivateKey(bio, NULL, tee_sig_password, NULL);
+
+    if (*pkey == NULL) {
+        rc = tee_openssl_rc(TEE_MALFORMED);
+        goto done;
+    }
+
+    if (!tee_sig_blank(bio)) {
+        rc = TEE_MALFORMED;
+        goto done;
+    }
+
+    len = i2d_PUBKEY(*pkey, NULL);
+
+    if (len <= 0) {
+        rc = tee_openssl_rc(TEE_UNSUPPORTED);
+        goto done;
+    }
+
+    rc = TEE_UNSUPPORTED;
+
+    if (len > TEE_SPKI_MAX_LEN) {
+        goto done;
+    }
+
+    p = spki;
+
+    if (i2d_PUBKEY(*pkey, &p) != len) {
+        rc = TEE_NOMEM;
+        goto done;
+    }
+
+    der.data = spki;
+    der.len = (size_t) len;
+
+    if (tee_sig_spki(der) != TEE_OK) {
+        goto done;
+    }
+
+    *spki_len = der.len;
+    rc = TEE_OK;
+
+done:
+
+    BIO_free(bio);
+
+    if (rc != TEE_OK) {
+        EVP_PKEY_free(*pkey);
+        *pkey = NULL;
+    }
+
+    return rc;
+}
+
+
+static int
+tee_sig_blank(BIO *bio)
+{
+    char  *p;
+    long   n;
+
+    for (n = BIO_get_mem_data(bio, &p); n > 0; n--, p++) {
+        if (*p != ' ' && *p != '\t' && *p != '\r' && *p != '\n') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* Nobody is there to be asked. */
+
+static int
+tee_sig_password(char *buf, int size, int rwflag, void *u)
+{
+    (void) buf;
+    (void) size;
+    (void) rwflag;
+    (void) u;
+
+    return -1;
 }

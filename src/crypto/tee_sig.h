@@ -39,5 +39,25 @@ TEE_MUST_CHECK tee_rc_t tee_sig_spki(tee_str_t spki);
 TEE_MUST_CHECK tee_rc_t tee_sig_verify(tee_str_t spki, tee_str_t msg,
     tee_str_t sig);
 
+/* The signature of a key of 8192 bits. */
+
+#define TEE_SIG_MAX_LEN  1024
+
+/*
+ * Signs the same way, with a random salt.
+ *
+ * pem   one unencrypted private key and nothing else but white space
+ * spki  room for TEE_SPKI_MAX_LEN: the public half, as above
+ * sig   room for TEE_SIG_MAX_LEN
+ *
+ * Both lengths are 0 on failure: TEE_MALFORMED (not such a PEM text),
+ * TEE_UNSUPPORTED (another algorithm or size), TEE_CRYPTO, TEE_NOMEM
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_sig_public(tee_str_t pem, uint8_t *spki,
+    size_t *spki_len);
+TEE_MUST_CHECK tee_rc_t tee_sig_sign(tee_str_t pem, tee_str_t msg,
+    uint8_t *sig, size_t *sig_len);
+
 
 #endif /* TEE_SIG_H_INCLUDED */

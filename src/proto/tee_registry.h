@@ -11,6 +11,7 @@
 #include <tee.h>
 #include <tee_addr.h>
 #include <tee_arena.h>
+#include <tee_ohttp_keys.h>
 #include <tee_snapshot.h>
 
 
@@ -227,6 +228,19 @@ TEE_MUST_CHECK tee_rc_t tee_registry_load_meta(tee_str_t text,
 
 TEE_MUST_CHECK tee_rc_t tee_registry_ohttp_config(tee_str_t json,
     tee_str_t spki, const tee_alloc_t *alloc, uint8_t tee_id[32]);
+
+/*
+ * Writes such a body.
+ *
+ * key  with one pair
+ * pem  the private half of the signing key, as for tee_sig_sign()
+ *
+ * TEE_OK, TEE_MALFORMED and TEE_UNSUPPORTED (the signing key; the key, if it
+ * has another number of pairs), TEE_CRYPTO, TEE_LIMIT, TEE_NOMEM
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_registry_ohttp_config_write(tee_write_t *w,
+    const tee_ohttp_key_t *key, tee_str_t pem);
 
 
 #endif /* TEE_REGISTRY_H_INCLUDED */

@@ -8,7 +8,7 @@
 
 #include <tee_json.h>
 #include <tee_keccak.h>
-#include <tee_ohttp_keys.h>
+#include <tee_read.h>
 #include <tee_registry.h>
 #include <tee_sig.h>
 #include <tee_text.h>
@@ -48,6 +48,7 @@ static tee_rc_t tee_config_check(const tee_config_t *c, tee_str_t spki,
 static int tee_config_agrees(const tee_config_t *c);
 static void tee_config_hash(const tee_config_t *c, uint8_t hash[32]);
 static void tee_config_word(tee_keccak_t *k, uint64_t n);
+static void tee_config_write(tee_write_t *w, const tee_config_t *c);
 
 
 tee_rc_t
@@ -235,4 +236,102 @@ tee_config_word(tee_keccak_t *k, uint64_t n)
     }
 
     tee_keccak_update(k, word, 32);
+}
+
+
+tee_rc_t
+tee_registry_ohttp_config_write(tee_write_t *w, const tee_ohttp_key_t *key,
+    tee_str_t pem)
+{
+    size_t        len;
+    uint8_t       spki[TEE_SPKI_MAX_LEN];
+    tee_rc_t      rc;
+    tee_str_t     text;
+    tee_read_t    r;
+    tee_config_t  c;
+    tee_write_t   blob;
+
+    memset(&c, 0, sizeof(tee_config_t));
+
+    if (key->suites.len != 4 || key->pk.len > TEE_CONFIG_MAX_PK) {
+        return TEE_UNSUPPORTED;
+    }
+
+    tee_read_init(&r, key->suites);
+
+    c.key_id = key->id;
+    c.kem = key->kem;
+    c.kdf = tee_read_u16(&r);
+    c.aead = tee_read_u16(&r);
+    c.pk_len = key->pk.len;
+    memcpy(c.pk, key->pk.data, c.pk_len);
+
+    tee_write_fixed(&blob, c.blob, TEE_CONFIG_MAX_BLOB);
+    tee_ohttp_key_write(&blob, key);
+    c.blob_len = blob.len;
+
+    rc = tee_write_rc(&blob);
+
+    if (rc == TEE_OK) {
+        rc = tee_sig_public(pem, spki, &len);
+    }
+
+    if (rc != TEE_OK) {
+        return rc;
+    }
+
+    text.data = spki;
+    text.len = len;
+    tee_keccak256(text, c.tee_id);
+
+    tee_config_hash(&c, c.hash);
+
+    text.data = c.hash;
+    text.len = 32;
+
+    rc = tee_sig_sign(pem, text, c.sig, &c.sig_len);
+
+    if (rc != TEE_OK) {
+        return rc;
+    }
+
+    tee_config_write(w, &c);
+
+    return tee_write_rc(w);
+}
+
+
+static void
+tee_config_write(tee_write_t *w, const tee_config_t *c)
+{
+    tee_str_t  s;
+
+    tee_write_text(w, "{\"key_id\":");
+    tee_write_decimal(w, c->key_id);
+    tee_write_text(w, ",\"kem_id\":");
+    tee_write_decimal(w, c->kem);
+    tee_write_text(w, ",\"kdf_id\":");
+    tee_write_decimal(w, c->kdf);
+    tee_write_text(w, ",\"aead_id\":");
+    tee_write_decimal(w, c->aead);
+
+    tee_write_text(w, ",\"public_key\":\"");
+    tee_write_hex(w, c->pk, c->pk_len);
+
+    tee_write_text(w, "\",\"key_config\":\"");
+    s.data = c->blob;
+    s.len = c->blob_len;
+    tee_write_base64(w, s);
+
+    tee_write_text(w, "\",\"tee_id\":\"0x");
+    tee_write_hex(w, c->tee_id, 32);
+
+    tee_write_text(w, "\",\"signature\":\"");
+    s.data = c->sig;
+    s.len = c->sig_len;
+    tee_write_base64(w, s);
+
+    tee_write_text(w, "\",\"signature_hash\":\"0x");
+    tee_write_hex(w, c->hash, 32);
+    tee_write_text(w, "\"}\n");
 }

@@ -9,11 +9,13 @@
 #include <string.h>
 
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include <tee_keccak.h>
 #include <tee_registry.h>
+#include <tee_sig.h>
 #include <tee_write.h>
 
 #include "sample.h"
@@ -256,6 +258,104 @@ config_agreement(void)
 }
 
 
+typedef struct {
+    tee_str_t             pem;
+    tee_ohttp_key_t       key;
+    tee_rc_t              rc;
+} config_own_t;
+
+
+/* What is written is what is read. */
+
+static tee_rc_t
+config_write(void *ctx)
+{
+    size_t         len;
+    uint8_t        buf[4096], spki[TEE_SPKI_MAX_LEN], id[32];
+    tee_rc_t       rc;
+    tee_str_t      text, der;
+    tee_write_t    w;
+    config_own_t  *own = ctx;
+
+    tee_write_fixed(&w, buf, sizeof(buf));
+
+    rc = tee_registry_ohttp_config_write(&w, &own->key, own->pem);
+
+    if (rc != TEE_OK) {
+        return rc;
+    }
+
+    rc = tee_sig_public(own->pem, spki, &len);
+
+    if (rc != TEE_OK) {
+        return rc;
+    }
+
+    der.data = spki;
+    der.len = len;
+    text.data = buf;
+    text.len = w.len;
+
+    return tee_registry_ohttp_config(text, der, &unit_alloc, id);
+}
+
+
+static void
+config_writing(void)
+{
+    BIO           *bio;
+    char          *p;
+    long           n;
+    uint8_t        pk[32], buf[600];
+    EVP_PKEY      *pkey;
+    tee_str_t      suites;
+    tee_write_t    w;
+    config_own_t   own;
+
+    memset(pk, 2, sizeof(pk));
+    suites = unit_hex("00010003");
+
+    pkey = EVP_RSA_gen(2048);
+    bio = BIO_new(BIO_s_mem());
+
+    if (pkey == NULL || bio == NULL
+        || PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL)
+           != 1)
+    {
+        abort();
+    }
+
+    n = BIO_get_mem_data(bio, &p);
+    own.pem = unit_copy(p, (size_t) n);
+
+    own.key.id = 1;
+    own.key.kem = 0x20;
+    own.key.pk.data = pk;
+    own.key.pk.len = sizeof(pk);
+    own.key.suites = suites;
+
+    unit_ok(config_write(&own) == TEE_OK, "what is written is read");
+    unit_crypto_oom(config_write, &own, TEE_OK, "writing");
+
+    tee_write_fixed(&w, buf, sizeof(buf));
+    unit_ok(tee_registry_ohttp_config_write(&w, &own.key, own.pem)
+            == TEE_LIMIT, "no room");
+
+    own.pem.len--;
+    own.pem.len -= 20;
+    unit_ok(config_write(&own) == TEE_MALFORMED, "a bad signing key");
+    own.pem.len += 21;
+
+    own.key.suites.len = 0;
+    unit_ok(config_write(&own) == TEE_UNSUPPORTED, "no suite");
+
+    BIO_free(bio);
+    EVP_PKEY_free(pkey);
+    unit_free(suites);
+    unit_free(own.pem);
+}
+
+
 int
 main(void)
 {
@@ -301,6 +401,8 @@ main(void)
     unit_oom(config_check, &text, TEE_OK, "configuration");
     unit_crypto_oom(config_check, &text, TEE_OK, "configuration");
     unit_free(text);
+
+    config_writing();
 
     return unit_done();
 }

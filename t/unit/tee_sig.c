@@ -9,6 +9,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -353,12 +354,156 @@ sig_more(void)
 }
 
 
+/* A private key in PEM, with something before and after it. */
+
+static tee_str_t
+sig_pem(EVP_PKEY *pkey, int traditional, const char *password,
+    const char *after)
+{
+    BIO        *bio;
+    char       *p;
+    int         ok;
+    long        n;
+    tee_str_t   s;
+
+    bio = BIO_new(BIO_s_mem());
+    if (bio == NULL) {
+        abort();
+    }
+
+    if (traditional) {
+        ok = PEM_write_bio_PrivateKey_traditional(bio, pkey, NULL, NULL, 0,
+                                                  NULL, NULL);
+
+    } else {
+        ok = PEM_write_bio_PKCS8PrivateKey(bio, pkey,
+                                           password ? EVP_aes_128_cbc() : NULL,
+                                           password, password ? 4 : 0, NULL,
+                                           NULL);
+    }
+
+    if (ok != 1 || BIO_puts(bio, after) < 0) {
+        abort();
+    }
+
+    n = BIO_get_mem_data(bio, &p);
+    s = unit_copy(p, (size_t) n);
+    BIO_free(bio);
+
+    return s;
+}
+
+
+static tee_rc_t
+sig_sign(void *ctx)
+{
+    size_t      len;
+    uint8_t     sig[TEE_SIG_MAX_LEN], spki[TEE_SPKI_MAX_LEN];
+    tee_rc_t    rc;
+    tee_str_t  *pem = ctx;
+
+    rc = tee_sig_public(*pem, spki, &len);
+
+    if (rc != TEE_OK) {
+        return len == 0 ? rc : TEE_DONE;
+    }
+
+    rc = tee_sig_sign(*pem, unit_text("message"), sig, &len);
+
+    return rc == TEE_OK || len == 0 ? rc : TEE_DONE;
+}
+
+
+static void
+sig_signing(void)
+{
+    size_t      i, n, wrong;
+    uint8_t     sig[TEE_SIG_MAX_LEN], spki[TEE_SPKI_MAX_LEN];
+    EVP_PKEY   *pkey, *other;
+    sig_case_t  c;
+    tee_str_t   pem, cut;
+
+    pkey = EVP_RSA_gen(2048);
+    other = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    if (pkey == NULL || other == NULL) {
+        abort();
+    }
+
+    pem = sig_pem(pkey, 0, NULL, "\r\n \t\n");
+
+    unit_ok(tee_sig_public(pem, spki, &n) == TEE_OK, "the public half");
+    c.spki = unit_copy(spki, n);
+
+    unit_ok(tee_sig_sign(pem, unit_text("message"), sig, &n) == TEE_OK,
+            "signed");
+    c.sig = unit_copy(sig, n);
+    c.msg = unit_text("message");
+    unit_ok(sig_verify(&c) == TEE_OK, "and verified");
+    c.msg = unit_text("Message");
+    unit_ok(sig_verify(&c) == TEE_CRYPTO, "nothing else");
+
+    unit_ok(tee_sig_sign(pem, unit_text("message"), sig, &n) == TEE_OK
+            && !unit_equal(c.sig, sig, n), "the salt is random");
+    unit_free(c.sig);
+
+    unit_ok(tee_sig_sign(pem, unit_text(""), sig, &n) == TEE_OK,
+            "nothing signed");
+    c.sig = unit_copy(sig, n);
+    c.msg = unit_text("");
+    unit_ok(sig_verify(&c) == TEE_OK, "and verified");
+    sig_release(&c);
+
+    unit_crypto_oom(sig_sign, &pem, TEE_OK, "signing");
+
+    wrong = 0;
+
+    for (i = 0; i < pem.len - 6; i += 7) {
+        cut = unit_copy(pem.data, i);
+        wrong += sig_sign(&cut) == TEE_OK;
+        unit_free(cut);
+    }
+
+    unit_ok(wrong == 0, "no prefix is a key");
+    unit_free(pem);
+
+    pem = sig_pem(pkey, 1, NULL, "");
+    unit_ok(sig_sign(&pem) == TEE_OK, "the traditional form");
+    unit_free(pem);
+
+    pem = sig_pem(pkey, 0, NULL, "x");
+    unit_ok(sig_sign(&pem) == TEE_MALFORMED, "a byte after it");
+    unit_free(pem);
+
+    pem = sig_pem(pkey, 0, "word", "");
+    unit_ok(sig_sign(&pem) == TEE_MALFORMED, "with a password");
+    unit_free(pem);
+
+    pem = sig_pem(other, 0, NULL, "");
+    unit_ok(sig_sign(&pem) == TEE_UNSUPPORTED, "another algorithm");
+    unit_free(pem);
+
+    EVP_PKEY_free(pkey);
+    EVP_PKEY_free(other);
+
+    pkey = EVP_RSA_gen(1024);
+    if (pkey == NULL) {
+        abort();
+    }
+
+    pem = sig_pem(pkey, 0, NULL, "");
+    unit_ok(sig_sign(&pem) == TEE_UNSUPPORTED, "1024 bits");
+    unit_free(pem);
+    EVP_PKEY_free(pkey);
+}
+
+
 int
 main(void)
 {
     unit_crypto_init();
 
     sig_signatures();
+    sig_signing();
     unit_ok(ERR_peek_error() == 0, "the error queue is as it was");
     sig_keys();
     sig_mutations();
