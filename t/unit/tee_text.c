@@ -205,6 +205,35 @@ text_utf8(void)
 }
 
 
+static void
+text_tokens(void)
+{
+    unsigned   ch, wrong;
+    uint8_t    byte;
+    tee_str_t  s;
+
+    static const char  chars[] =
+        "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        "abcdefghijklmnopqrstuvwxyz";
+
+    wrong = 0;
+
+    for (ch = 0; ch < 256; ch++) {
+        byte = (uint8_t) ch;
+        s.len = 1;
+        s.data = &byte;
+
+        wrong += tee_token_char(byte) != (ch && strchr(chars, (int) ch));
+        wrong += tee_token_valid(s) != tee_token_char(byte);
+    }
+
+    unit_ok(wrong == 0, "characters of a token");
+    unit_ok(tee_token_valid(unit_text(chars)), "a token");
+    unit_ok(!tee_token_valid(unit_text("")), "no token");
+    unit_ok(!tee_token_valid(unit_text("abc ")), "a blank at the end");
+}
+
+
 int
 main(void)
 {
@@ -212,6 +241,7 @@ main(void)
     text_base64();
     text_numbers();
     text_utf8();
+    text_tokens();
 
     unit_ok(tee_text_is(unit_text("abc"), "abc"), "the same text");
     unit_ok(!tee_text_is(unit_text("abc"), "abd"), "another text");

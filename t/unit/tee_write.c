@@ -87,6 +87,43 @@ write_base64(void)
 }
 
 
+static void
+write_varint(void)
+{
+    size_t       i;
+    uint8_t      buf[8];
+    tee_str_t    s;
+    tee_write_t  w;
+
+    static const struct {
+        uint64_t     n;
+        const char  *out;
+    } cases[] = {
+        { 0, "00" }, { 63, "3f" }, { 64, "4040" }, { 15293, "7bbd" },
+        { 16383, "7fff" }, { 16384, "80004000" }, { 494878333, "9d7f3e7d" },
+        { 1073741823, "bfffffff" }, { 1073741824, "c000000040000000" },
+        { UINT64_C(151288809941952652), "c2197c5eff14e88c" },
+        { UINT64_C(4611686018427387903), "ffffffffffffffff" }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        s = unit_hex(cases[i].out);
+
+        tee_write_fixed(&w, buf, s.len);
+        tee_write_varint(&w, cases[i].n);
+        unit_ok(tee_write_rc(&w) == TEE_OK && unit_equal(s, buf, w.len),
+                "varint %s", cases[i].out);
+
+        tee_write_fixed(&w, buf, s.len - 1);
+        tee_write_varint(&w, cases[i].n);
+        unit_ok(tee_write_rc(&w) == TEE_LIMIT && w.len == 0,
+                "varint %s, no room", cases[i].out);
+
+        unit_free(s);
+    }
+}
+
+
 int
 main(void)
 {
@@ -135,6 +172,8 @@ main(void)
     tee_write_free(&w);
 
     unit_oom(write_grow, NULL, TEE_OK, "writer");
+
+    write_varint();
 
     return unit_done();
 }
