@@ -183,8 +183,8 @@ tee_json_run(tee_json_state_t *s)
 
 
 /*
- * yajl accepts overlong UTF-8, turns half a surrogate pair into "?", and takes
- * an empty text.
+ * yajl accepts overlong UTF-8, turns half a surrogate pair into "?", takes an
+ * empty text, and has two more characters for white space.
  */
 
 static tee_rc_t
@@ -194,7 +194,10 @@ tee_json_check(tee_str_t text)
     unsigned        unit;
     const uint8_t  *p;
 
-    if (text.len == 0 || !tee_utf8_valid(text)) {
+    if (text.len == 0 || !tee_utf8_valid(text)
+        || memchr(text.data, '\v', text.len) != NULL
+        || memchr(text.data, '\f', text.len) != NULL)
+    {
         return TEE_MALFORMED;
     }
 

@@ -94,6 +94,8 @@ static const struct {
     { "{\"a\":01}", TEE_MALFORMED },
     { "{\"a\":1/**/}", TEE_MALFORMED },
     { "{\"a\":\"\n\"}", TEE_MALFORMED },
+    { "{\"user\":1\f}", TEE_MALFORMED },
+    { "{\v\"user\":1}", TEE_MALFORMED },
     { "{\"a\":\"\xff\"}", TEE_MALFORMED },
     { "{\"a\":\"\\ud800\"}", TEE_MALFORMED },
     { "\xef\xbb\xbf{}", TEE_MALFORMED },
