@@ -53,6 +53,27 @@ typedef enum {
     NGX_HTTP_TEE_RELAY_BILLED,
     NGX_HTTP_TEE_RELAY_BAD_FRAME,
 
+    NGX_HTTP_TEE_GATEWAY_REQUESTS,
+    NGX_HTTP_TEE_GATEWAY_OPENED,
+    NGX_HTTP_TEE_GATEWAY_SEALED,
+    NGX_HTTP_TEE_GATEWAY_METHOD,
+    NGX_HTTP_TEE_GATEWAY_TYPE,
+    NGX_HTTP_TEE_GATEWAY_EMPTY,
+    NGX_HTTP_TEE_GATEWAY_LARGE,
+    NGX_HTTP_TEE_GATEWAY_EARLY,
+    NGX_HTTP_TEE_GATEWAY_KEY,
+    NGX_HTTP_TEE_GATEWAY_CRYPTO,
+    NGX_HTTP_TEE_GATEWAY_MALFORMED,
+    NGX_HTTP_TEE_GATEWAY_TARGET,
+    NGX_HTTP_TEE_GATEWAY_EXPECT,
+    NGX_HTTP_TEE_GATEWAY_DATE,
+    NGX_HTTP_TEE_GATEWAY_REPLAYED,
+    NGX_HTTP_TEE_GATEWAY_FULL,
+    NGX_HTTP_TEE_GATEWAY_EVICTED,
+    NGX_HTTP_TEE_GATEWAY_AWAY,
+    NGX_HTTP_TEE_GATEWAY_BROKEN,
+    NGX_HTTP_TEE_GATEWAY_LISTS,
+
     NGX_HTTP_TEE_COUNTERS
 } ngx_http_tee_counter_e;
 
@@ -87,6 +108,13 @@ const char *ngx_http_tee_problem_reason(ngx_http_request_t *r);
 /* nginx's own errors in this location become problem+json as well. */
 
 void ngx_http_tee_problem_location(ngx_conf_t *cf);
+
+
+/* The type and the form of an error that has been noted: another type than
+ * about:blank, or {"error": detail} as OpenGradient has it. */
+
+void ngx_http_tee_problem_type(ngx_http_request_t *r, const char *type);
+void ngx_http_tee_problem_bare(ngx_http_request_t *r);
 
 
 /*
@@ -487,6 +515,34 @@ ngx_int_t ngx_http_tee_pin_reusable(ngx_http_tee_pin_t *pin, void *conf,
 
 void ngx_http_tee_pin_sweep(ngx_http_tee_registry_t *reg,
     tee_snapshot_t *image);
+
+
+/* request: what the roles ask of a sealed one */
+
+#define NGX_HTTP_TEE_NO_TYPE    0
+#define NGX_HTTP_TEE_WHOLE      1
+#define NGX_HTTP_TEE_CHUNKED    2
+
+/* Statuses that nginx has no names for; until its handshake is complete, TLS
+ * early data may be a replay. */
+
+#define NGX_HTTP_TEE_EXPECTATION_FAILED  417
+#define NGX_HTTP_TEE_UNPROCESSABLE       422
+#define NGX_HTTP_TEE_TOO_EARLY           425
+
+ngx_uint_t ngx_http_tee_is_type(ngx_str_t *type, const char *name);
+ngx_uint_t ngx_http_tee_request_type(ngx_http_request_t *r);
+ngx_uint_t ngx_http_tee_early_data(ngx_http_request_t *r);
+
+/* The n-th field of this name, from 0. */
+
+ngx_table_elt_t *ngx_http_tee_field(ngx_list_t *list, ngx_str_t *name,
+    ngx_uint_t n);
+
+/* Both are constants; NULL: no memory. */
+
+ngx_table_elt_t *ngx_http_tee_add_field(ngx_list_t *list, const char *name,
+    const char *value);
 
 
 /* common */

@@ -81,7 +81,28 @@ const ngx_http_tee_counter_name_t
     { "relay", "no_content" },
     { "relay", "early_data" },
     { "relay", "billed" },
-    { "relay", "bad_frame" }
+    { "relay", "bad_frame" },
+
+    { "gateway", "requests" },
+    { "gateway", "opened" },
+    { "gateway", "responses" },
+    { "gateway", "method" },
+    { "gateway", "media_type" },
+    { "gateway", "no_content" },
+    { "gateway", "too_large" },
+    { "gateway", "early_data" },
+    { "gateway", "unknown_key" },
+    { "gateway", "undecryptable" },
+    { "gateway", "malformed" },
+    { "gateway", "target" },
+    { "gateway", "expect" },
+    { "gateway", "date" },
+    { "gateway", "replay" },
+    { "gateway", "replay_full" },
+    { "gateway", "replay_evicted" },
+    { "gateway", "replay_away" },
+    { "gateway", "broken" },
+    { "gateway", "keys" }
 };
 
 

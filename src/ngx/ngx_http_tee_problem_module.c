@@ -16,7 +16,9 @@ typedef struct {
     ngx_uint_t     status;
     const char    *reason;
     const char    *detail;
+    const char    *type;
     ngx_buf_t     *body;
+    unsigned       bare:1;
     unsigned       sent:1;
 } ngx_http_tee_problem_ctx_t;
 
@@ -94,8 +96,36 @@ ngx_http_tee_problem(ngx_http_request_t *r, ngx_uint_t status,
     ctx->status = status;
     ctx->reason = reason;
     ctx->detail = detail;
+    ctx->type = NULL;
+    ctx->bare = 0;
 
     return status;
+}
+
+
+void
+ngx_http_tee_problem_type(ngx_http_request_t *r, const char *type)
+{
+    ngx_http_tee_problem_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_tee_problem_module);
+
+    if (ctx) {
+        ctx->type = type;
+    }
+}
+
+
+void
+ngx_http_tee_problem_bare(ngx_http_request_t *r)
+{
+    ngx_http_tee_problem_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_tee_problem_module);
+
+    if (ctx) {
+        ctx->bare = 1;
+    }
 }
 
 
@@ -171,6 +201,7 @@ ngx_http_tee_problem_header_filter(ngx_http_request_t *r)
         ctx->reason = r->err_status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
                       ? "too_large" : "http_error";
         ctx->detail = ngx_http_tee_problem_title(r->err_status);
+        ctx->type = NULL;
     }
 
     if (ngx_http_tee_problem_render(r, ctx) != NGX_OK) {
@@ -181,7 +212,13 @@ ngx_http_tee_problem_header_filter(ngx_http_request_t *r)
     r->headers_out.status = ctx->status;
     r->headers_out.status_line.len = 0;
 
-    ngx_str_set(&r->headers_out.content_type, "application/problem+json");
+    if (ctx->bare) {
+        ngx_str_set(&r->headers_out.content_type, "application/json");
+
+    } else {
+        ngx_str_set(&r->headers_out.content_type, "application/problem+json");
+    }
+
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
@@ -236,26 +273,34 @@ ngx_http_tee_problem_render(ngx_http_request_t *r,
     ngx_http_tee_problem_ctx_t *ctx)
 {
     size_t       len;
-    const char  *title;
+    const char  *title, *type;
 
     title = ngx_http_tee_problem_title(ctx->status);
+    type = ctx->type ? ctx->type : "about:blank";
 
-    len = sizeof("{\"type\":\"about:blank\",\"title\":\"\",\"status\":,"
-                 "\"detail\":\"\",\"reason\":\"\"}\n")
-          + NGX_INT_T_LEN + ngx_strlen(title) + ngx_strlen(ctx->detail)
-          + ngx_strlen(ctx->reason);
+    len = sizeof("{\"type\":\"\",\"title\":\"\",\"status\":,"
+                 "\"detail\":\"\",\"reason\":\"\"}" CRLF)
+          + NGX_INT_T_LEN + ngx_strlen(type) + ngx_strlen(title)
+          + ngx_strlen(ctx->detail) + ngx_strlen(ctx->reason);
 
     ctx->body = ngx_create_temp_buf(r->pool, len);
     if (ctx->body == NULL) {
         return NGX_ERROR;
     }
 
-    ctx->body->last = ngx_sprintf(ctx->body->pos,
-                                  "{\"type\":\"about:blank\",\"title\":\"%s\","
-                                  "\"status\":%ui,\"detail\":\"%s\","
-                                  "\"reason\":\"%s\"}" CRLF,
-                                  title, ctx->status, ctx->detail,
-                                  ctx->reason);
+    if (ctx->bare) {
+        ctx->body->last = ngx_sprintf(ctx->body->pos, "{\"error\":\"%s\"}",
+                                      ctx->detail);
+
+    } else {
+        ctx->body->last = ngx_sprintf(ctx->body->pos,
+                                      "{\"type\":\"%s\",\"title\":\"%s\","
+                                      "\"status\":%ui,\"detail\":\"%s\","
+                                      "\"reason\":\"%s\"}" CRLF,
+                                      type, title, ctx->status, ctx->detail,
+                                      ctx->reason);
+    }
+
     ctx->body->last_buf = 1;
     ctx->body->last_in_chain = 1;
 
@@ -285,7 +330,11 @@ ngx_http_tee_problem_title(ngx_uint_t status)
         return "Content Too Large";
     case NGX_HTTP_UNSUPPORTED_MEDIA_TYPE:
         return "Unsupported Media Type";
-    case 425:
+    case NGX_HTTP_TEE_EXPECTATION_FAILED:
+        return "Expectation Failed";
+    case NGX_HTTP_TEE_UNPROCESSABLE:
+        return "Unprocessable Content";
+    case NGX_HTTP_TEE_TOO_EARLY:
         return "Too Early";
     case NGX_HTTP_TOO_MANY_REQUESTS:
         return "Too Many Requests";

@@ -14,11 +14,6 @@
 
 /* The two halves of the relay: its phase handler and its filters. */
 
-#define NGX_HTTP_TEE_RELAY_NO_TYPE  0
-#define NGX_HTTP_TEE_RELAY_WHOLE    1
-#define NGX_HTTP_TEE_RELAY_CHUNKED  2
-
-
 typedef struct {
     ngx_flag_t       enable;
     off_t            max_body;
@@ -37,7 +32,6 @@ typedef struct {
 } ngx_http_tee_relay_ctx_t;
 
 
-ngx_uint_t ngx_http_tee_relay_is_type(ngx_str_t *type, const char *name);
 ngx_uint_t ngx_http_tee_relay_listed(ngx_str_t *list, ngx_str_t *name);
 ngx_uint_t ngx_http_tee_relay_passes(ngx_http_tee_relay_loc_conf_t *rlcf,
     ngx_str_t *name);

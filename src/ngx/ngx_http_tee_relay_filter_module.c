@@ -170,10 +170,10 @@ ngx_http_tee_relay_header_filter(ngx_http_request_t *r)
 
     /* the frame exists between a whole request and a chunked response only */
 
-    if (ctx->type == NGX_HTTP_TEE_RELAY_WHOLE
+    if (ctx->type == NGX_HTTP_TEE_WHOLE
         && r->headers_out.status >= NGX_HTTP_OK
         && r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE
-        && ngx_http_tee_relay_is_type(&r->headers_out.content_type,
+        && ngx_http_tee_is_type(&r->headers_out.content_type,
                                       "message/ohttp-chunked-res"))
     {
         if (ngx_http_tee_relay_billing_init(r, ctx) != NGX_OK) {

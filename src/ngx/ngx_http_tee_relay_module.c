@@ -15,11 +15,6 @@
  */
 
 
-/* Until its handshake is complete, TLS early data may be a replay. */
-
-#define NGX_HTTP_TEE_TOO_EARLY  425
-
-
 typedef struct {
     const char    *word;
     const char    *why;
@@ -28,10 +23,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_tee_relay_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_relay_not_allowed(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_tee_relay_type(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_tee_relay_early(ngx_http_request_t *r);
-static ngx_table_elt_t *ngx_http_tee_relay_field(ngx_list_t *list,
-    ngx_str_t *name, ngx_uint_t n);
 static ngx_int_t ngx_http_tee_relay_strip(ngx_http_request_t *r,
     ngx_http_tee_relay_loc_conf_t *rlcf);
 static ngx_int_t ngx_http_tee_relay_pass(ngx_list_t *list,
@@ -206,16 +197,16 @@ ngx_http_tee_relay_handler(ngx_http_request_t *r)
         return ngx_http_tee_relay_not_allowed(r);
     }
 
-    if (ngx_http_tee_relay_early(r)) {
+    if (ngx_http_tee_early_data(r)) {
         ngx_http_tee_count(NGX_HTTP_TEE_RELAY_EARLY);
         return ngx_http_tee_problem(r, NGX_HTTP_TEE_TOO_EARLY, "early_data",
                                     "a sealed request in TLS early data may "
                                     "be a replay; send it again");
     }
 
-    type = ngx_http_tee_relay_type(r);
+    type = ngx_http_tee_request_type(r);
 
-    if (type == NGX_HTTP_TEE_RELAY_NO_TYPE) {
+    if (type == NGX_HTTP_TEE_NO_TYPE) {
         ngx_http_tee_count(NGX_HTTP_TEE_RELAY_TYPE);
         return ngx_http_tee_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
                                     "media_type",
@@ -248,124 +239,16 @@ ngx_http_tee_relay_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_tee_relay_not_allowed(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *h;
-
     ngx_http_tee_count(NGX_HTTP_TEE_RELAY_METHOD);
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
+    if (ngx_http_tee_add_field(&r->headers_out.headers, "Allow", "POST")
+        == NULL)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-    h->hash = 1;
-    ngx_str_set(&h->key, "Allow");
-    ngx_str_set(&h->value, "POST");
-
     return ngx_http_tee_problem(r, NGX_HTTP_NOT_ALLOWED, "method",
                                 "a sealed request is sent by POST");
-}
-
-
-static ngx_uint_t
-ngx_http_tee_relay_type(ngx_http_request_t *r)
-{
-    ngx_str_t  *type;
-
-    if (r->headers_in.content_type == NULL) {
-        return NGX_HTTP_TEE_RELAY_NO_TYPE;
-    }
-
-    type = &r->headers_in.content_type->value;
-
-    if (ngx_http_tee_relay_is_type(type, "message/ohttp-req")) {
-        return NGX_HTTP_TEE_RELAY_WHOLE;
-    }
-
-    if (ngx_http_tee_relay_is_type(type, "message/ohttp-chunked-req")) {
-        return NGX_HTTP_TEE_RELAY_CHUNKED;
-    }
-
-    return NGX_HTTP_TEE_RELAY_NO_TYPE;
-}
-
-
-/* Parameters are legal and mean nothing. */
-
-ngx_uint_t
-ngx_http_tee_relay_is_type(ngx_str_t *type, const char *name)
-{
-    size_t   len;
-    u_char  *p, *last;
-
-    len = ngx_strlen(name);
-
-    if (type->len < len
-        || ngx_strncasecmp(type->data, (u_char *) name, len) != 0)
-    {
-        return 0;
-    }
-
-    last = type->data + type->len;
-
-    for (p = type->data + len; p < last; p++) {
-        if (*p != ' ' && *p != '\t') {
-            break;
-        }
-    }
-
-    return p == last || *p == ';';
-}
-
-
-/* RFC 8470: ours, or that of a TLS terminator in front of us. */
-
-static ngx_uint_t
-ngx_http_tee_relay_early(ngx_http_request_t *r)
-{
-    ngx_table_elt_t  *h;
-
-    static ngx_str_t  early_data = ngx_string("early-data");
-
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl
-        && r->connection->ssl->in_early
-        && SSL_in_init(r->connection->ssl->connection))
-    {
-        return 1;
-    }
-#endif
-
-    h = ngx_http_tee_relay_field(&r->headers_in.headers, &early_data, 0);
-
-    return h && h->value.len == 1 && h->value.data[0] == '1';
-}
-
-
-/* The n-th field of this name, from 0. */
-
-static ngx_table_elt_t *
-ngx_http_tee_relay_field(ngx_list_t *list, ngx_str_t *name, ngx_uint_t n)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    for (part = &list->part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-
-            if (h[i].key.len == name->len
-                && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0
-                && n-- == 0)
-            {
-                return &h[i];
-            }
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -432,10 +315,10 @@ ngx_http_tee_relay_strip(ngx_http_request_t *r,
     }
 
     for (form = ngx_http_tee_relay_forms; form->field.len; form++) {
-        h = ngx_http_tee_relay_field(&r->headers_in.headers, &form->field, 0);
+        h = ngx_http_tee_field(&r->headers_in.headers, &form->field, 0);
 
         if (h
-            && ngx_http_tee_relay_is_type(&h->value,
+            && ngx_http_tee_is_type(&h->value,
                                           (char *) form->value.data)
             && ngx_http_tee_relay_pass(&passed, h, &form->field,
                                        &form->value)
@@ -450,7 +333,7 @@ ngx_http_tee_relay_strip(ngx_http_request_t *r,
     for (i = 0; names && i < rlcf->pass->nelts; i++) {
 
         for (n = 0; /* void */ ; n++) {
-            h = ngx_http_tee_relay_field(&r->headers_in.headers, &names[i],
+            h = ngx_http_tee_field(&r->headers_in.headers, &names[i],
                                          n);
             if (h == NULL) {
                 break;

@@ -1,0 +1,131 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <ngx_http_tee.h>
+
+
+/* What the roles ask of a sealed request before they look into it. */
+
+
+/* Parameters are legal and mean nothing. */
+
+ngx_uint_t
+ngx_http_tee_is_type(ngx_str_t *type, const char *name)
+{
+    size_t   len;
+    u_char  *p, *last;
+
+    len = ngx_strlen(name);
+
+    if (type->len < len
+        || ngx_strncasecmp(type->data, (u_char *) name, len) != 0)
+    {
+        return 0;
+    }
+
+    last = type->data + type->len;
+
+    for (p = type->data + len; p < last; p++) {
+        if (*p != ' ' && *p != '\t') {
+            break;
+        }
+    }
+
+    return p == last || *p == ';';
+}
+
+
+ngx_uint_t
+ngx_http_tee_request_type(ngx_http_request_t *r)
+{
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_HTTP_TEE_NO_TYPE;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    if (ngx_http_tee_is_type(type, "message/ohttp-req")) {
+        return NGX_HTTP_TEE_WHOLE;
+    }
+
+    if (ngx_http_tee_is_type(type, "message/ohttp-chunked-req")) {
+        return NGX_HTTP_TEE_CHUNKED;
+    }
+
+    return NGX_HTTP_TEE_NO_TYPE;
+}
+
+
+/* RFC 8470: ours, or that of a TLS terminator in front of us. */
+
+ngx_uint_t
+ngx_http_tee_early_data(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  early_data = ngx_string("early-data");
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl
+        && r->connection->ssl->in_early
+        && SSL_in_init(r->connection->ssl->connection))
+    {
+        return 1;
+    }
+#endif
+
+    h = ngx_http_tee_field(&r->headers_in.headers, &early_data, 0);
+
+    return h && h->value.len == 1 && h->value.data[0] == '1';
+}
+
+
+ngx_table_elt_t *
+ngx_http_tee_field(ngx_list_t *list, ngx_str_t *name, ngx_uint_t n)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &list->part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == name->len
+                && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0
+                && n-- == 0)
+            {
+                return &h[i];
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_table_elt_t *
+ngx_http_tee_add_field(ngx_list_t *list, const char *name, const char *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(list);
+    if (h == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    h->key.len = ngx_strlen(name);
+    h->key.data = (u_char *) name;
+    h->value.len = ngx_strlen(value);
+    h->value.data = (u_char *) value;
+
+    return h;
+}
