@@ -226,11 +226,6 @@ tee_envelope_value(tee_str_t json, size_t pos)
 
         if (ch == '"') {
             pos = tee_envelope_string(json, pos);
-
-            if (depth == 0) {
-                return pos;
-            }
-
             continue;
         }
 

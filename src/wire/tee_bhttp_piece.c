@@ -157,7 +157,6 @@ tee_bhttp_measure_control(const tee_bhttp_read_t *b, tee_str_t in,
 tee_rc_t
 tee_bhttp_measure_field(const tee_bhttp_read_t *b, tee_str_t in, size_t *need)
 {
-    int       whole;
     size_t    max;
     uint64_t  n;
     tee_rc_t  rc;
@@ -167,23 +166,16 @@ tee_bhttp_measure_field(const tee_bhttp_read_t *b, tee_str_t in, size_t *need)
     *need = 0;
 
     for (i = 0; i < 2; i++) {
-        whole = tee_bhttp_varint(in, need, &n);
 
-        if (i == 0 && b->indeterminate && (!whole || n == 0)) {
-
-            /* the terminator, or perhaps */
-
+        if (!tee_bhttp_varint(in, need, &n)) {
             return TEE_OK;
         }
 
-        rc = tee_bhttp_bound(b, *need);
-
-        if (rc != TEE_OK || !whole) {
-            return rc;
-        }
-
         if (i == 0 && n == 0) {
-            return TEE_MALFORMED;
+
+            /* no name: the end of a section that has no length */
+
+            return b->indeterminate ? TEE_OK : TEE_MALFORMED;
         }
 
         if (n > max || (i == 0 && b->count == b->limits->fields)) {

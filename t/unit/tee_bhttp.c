@@ -261,6 +261,10 @@ static const bhttp_case_t  bhttp_cases[] = {
     { "indicator 2^62-1", 0, "ffffffffffffffff", TEE_MALFORMED, "" },
     { "a response for a request", 0, "0140c8", TEE_MALFORMED, "" },
     { "an indeterminate one", 0, "0340c8", TEE_MALFORMED, "" },
+    { "a request that says it is a response", 0, "01" "03474554"
+      "056874747073" "0161" "012f", TEE_MALFORMED, "" },
+    { "a response that says it is a request", 1, "0040c8", TEE_MALFORMED,
+      "" },
     { "a request for a response", 1, GET, TEE_MALFORMED, "" },
     { "an indeterminate request for a response", 1, GET2, TEE_MALFORMED,
       "" },
@@ -587,6 +591,9 @@ bhttp_limits_table(void)
     } cases[] = {
         { "control data", 0, GET, { 14, 0, 0, 0, 0, 0 },
           { 1, 0, 0, 0, 0, 0 } },
+        { "control data, of which a length is most", 0, "00" "03474554"
+          "056874747073" "0161" "c000000000000001" "2f",
+          { 21, 0, 0, 0, 0, 0 }, { 5, 0, 0, 0, 0, 0 } },
         { "a field", 0, GET "05" "0161" "023132", { 99, 3, 5, 1, 0, 0 },
           { 0, 1, 0, 0, 0, 0 } },
         { "a field, indeterminate", 0, GET2 "0161" "023132" "00",
@@ -595,7 +602,7 @@ bhttp_limits_table(void)
           { 0, 0, 1, 0, 0, 0 } },
         { "a section, indeterminate", 0, GET2 A1 A1 "00",
           { 99, 2, 8, 2, 0, 0 }, { 0, 0, 1, 0, 0, 0 } },
-        { "trailers, indeterminate", 0, GET2 "0000" A1 A1 "00",
+        { "trailers, indeterminate", 0, GET2 A1 A1 "00" "00" A1 A1 "00",
           { 99, 2, 8, 2, 0, 0 }, { 0, 0, 1, 0, 0, 0 } },
         { "fields", 0, GET "08" A1 A1, { 99, 2, 8, 2, 0, 0 },
           { 0, 0, 0, 1, 0, 0 } },

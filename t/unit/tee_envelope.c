@@ -274,6 +274,9 @@ static const struct {
     { "an event with CR LF", 1, "\ndata: {" COST "}\r\n\r", TEE_OK },
     { "an event of two lines", 1, "data: {\"a\": [],\ndata: " COST "}\n\n",
       TEE_OK },
+    { "an event of two lines, whose end is white space", 1,
+      "data: {\"a\": 1\ndata: 2, " COST "}\n\n", TEE_DONE },
+    { "a short line at the end", 1, "data: {" COST "}\nx", TEE_OK },
     { "an event with other lines", 1, ": c\nevent: e\nid: 1\ndata: {" COST
       "}\nretry: 1\n\n", TEE_OK },
     { "an event that is cut", 1, "data: {" COST "}", TEE_OK },

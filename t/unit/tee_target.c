@@ -77,6 +77,7 @@ target_none(const tee_target_t *t)
 static void
 target_parsing(void)
 {
+    char                  text[1024];
     size_t                i;
     uint8_t              *p;
     tee_rc_t              rc;
@@ -117,6 +118,14 @@ target_parsing(void)
         s.data = p;
         unit_free(s);
     }
+
+    memset(text, 'a', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+
+    rc = target_parse(text, "/", &p, &t);
+    unit_ok(rc == TEE_MALFORMED && target_none(&t), "a long host");
+    s.data = p;
+    unit_free(s);
 
     rc = target_parse("a", "/a/.b/..c/...", &p, &t);
     unit_ok(rc == TEE_OK, "dots that are no segments");
