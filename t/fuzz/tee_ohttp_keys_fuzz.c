@@ -4,12 +4,34 @@
  */
 
 
+#include <string.h>
+
 #include <tee_ohttp_keys.h>
 
 #include "fuzz.h"
 
 
 #define FUZZ_ROOM  8
+
+
+/* What has been read is written as it was. */
+
+static void
+fuzz_write(tee_str_t in, const tee_ohttp_key_t *key)
+{
+    tee_write_t  w;
+
+    FUZZ_CHECK(tee_ohttp_key_len(key) == in.len);
+
+    tee_write_grow(&w, &fuzz_alloc);
+    tee_ohttp_key_write(&w, key);
+
+    FUZZ_CHECK(tee_write_rc(&w) == TEE_OK
+               && w.len == in.len
+               && memcmp(w.data, in.data, in.len) == 0);
+
+    tee_write_free(&w);
+}
 
 
 int
@@ -41,6 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rc == TEE_OK) {
         FUZZ_CHECK(key.pk.len + key.suites.len + 5 == size);
         (void) tee_ohttp_key_has(&key, 1, 3);
+        fuzz_write(in, &key);
 
     } else {
         FUZZ_CHECK(key.pk.len == 0 && key.suites.len == 0);

@@ -151,6 +151,36 @@ keys_list(void)
 }
 
 
+static void
+keys_write(void)
+{
+    size_t           i;
+    uint8_t          buf[256];
+    tee_str_t        in;
+    tee_write_t      w;
+    tee_ohttp_key_t  key;
+
+    static const char *const  cases[] = {
+        KEY,
+        "ff0010" P256 "000400010001",
+        "000020" PK "000c000100010001ffff00030002"
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        in = unit_hex(cases[i]);
+        tee_write_fixed(&w, buf, in.len);
+
+        unit_ok(tee_ohttp_key_parse(in, &key) == TEE_OK
+                && tee_ohttp_key_len(&key) == in.len, "written, its length");
+
+        tee_ohttp_key_write(&w, &key);
+        unit_ok(tee_write_rc(&w) == TEE_OK && unit_equal(in, buf, w.len),
+                "written, what was read");
+        unit_free(in);
+    }
+}
+
+
 static tee_rc_t
 keys_usable(void *ctx)
 {
@@ -186,6 +216,7 @@ main(void)
 
     keys_one();
     keys_list();
+    keys_write();
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         in = unit_hex(cases[i].hex);
