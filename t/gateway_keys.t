@@ -306,7 +306,7 @@ ok $rsa->verify_message(decode_base64($json->{signature}), $hash, 'SHA256', 'pss
 is $t->get('/v1/ohttp/config', [ Accept => 'application/ohttp-keys' ])->{status}, 406, 'it is no list';
 is $t->get('/v1/ohttp/config')->{body}, $r->{body}, 'it is signed once';
 
-cmp_ok $t->status->{counters}{gateway}{key_lists}, '>', 50, 'lists are counted';
+cmp_ok $t->status->{counters}{gateway}{keys}, '>', 50, 'lists are counted';
 
 # -- a reload reads files again; one that cannot be read changes nothing
 
