@@ -129,13 +129,13 @@ ngx_int_t ngx_http_tee_gateway_refuse(ngx_http_request_t *r,
 ngx_int_t ngx_http_tee_gateway_read(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
 
-/* request: reads the BHTTP message and runs it, or answers an error.  In any
+/* bhttp: reads the message and runs it, or answers an error.  In any
  * case the request may be gone afterwards. */
 
 void ngx_http_tee_gateway_bhttp(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
 
-/* Makes the request what has been sealed and runs it.  It may be gone
+/* request: makes the request what has been sealed and runs it.  It may be gone
  * afterwards. */
 
 typedef struct {
@@ -150,6 +150,17 @@ typedef struct {
 
 void ngx_http_tee_gateway_run(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_http_tee_gateway_inner_t *inner);
+
+/*
+ * nginx's own parser decides which location a path means: r->uri, and what the
+ * parser notes of it.  NGX_OK, NGX_DECLINED if it is no path, NGX_ERROR.
+ */
+
+ngx_int_t ngx_http_tee_gateway_uri(ngx_http_request_t *r, ngx_str_t *path);
+
+/* As nginx's parser: capitals, and one that may be forwarded; else 0. */
+
+ngx_uint_t ngx_http_tee_gateway_method(ngx_str_t *name);
 
 
 #endif /* _NGX_HTTP_TEE_GATEWAY_CTX_H_INCLUDED_ */
