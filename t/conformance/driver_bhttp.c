@@ -41,12 +41,14 @@ const driver_op_t  driver_bhttp_ops[] = {
 };
 
 
+/* control data, field, section, fields, informational responses, content */
+
 static const tee_bhttp_limits_t  driver_limits = {
-    64 * 1024,
-    256 * 1024,
     1024 * 1024,
+    4 * 1024 * 1024,
+    16 * 1024 * 1024,
+    65536,
     4096,
-    64,
     64 * 1024 * 1024
 };
 
