@@ -312,7 +312,7 @@ driver_line(tee_str_t line)
         printf("{\"ok\":false,\"error\":\"%s\"", driver_error(rc));
     }
 
-    if (rc == TEE_OK || (d.keep && rc != DRIVER_BAD)) {
+    if (out.len && (rc == TEE_OK || (d.keep && rc != DRIVER_BAD))) {
         (void) fwrite(out.data, 1, out.len, stdout);
     }
 
