@@ -738,6 +738,90 @@ bhttp_long(void)
 }
 
 
+/* An allocator that looks at what comes back; blocks know their size. */
+
+typedef struct {
+    unsigned              freed;
+    unsigned              dirty;
+} bhttp_wiped_t;
+
+
+static void *
+bhttp_wiped_alloc(void *ctx, size_t size)
+{
+    size_t  *p;
+
+    (void) ctx;
+
+    p = calloc(1, sizeof(size_t) + size);
+    if (p == NULL) {
+        abort();
+    }
+
+    *p = size;
+
+    return p + 1;
+}
+
+
+static void
+bhttp_wiped_free(void *ctx, void *p)
+{
+    size_t          i, *block;
+    uint8_t        *bytes = p;
+    bhttp_wiped_t  *w = ctx;
+
+    block = (size_t *) p - 1;
+    w->freed++;
+
+    for (i = 0; i < *block; i++) {
+        if (bytes[i]) {
+            w->dirty++;
+            break;
+        }
+    }
+
+    free(block);
+}
+
+
+static void
+bhttp_wipe(void)
+{
+    size_t             i;
+    uint8_t            byte;
+    tee_rc_t           rc;
+    tee_str_t          in;
+    tee_alloc_t        alloc;
+    bhttp_wiped_t      w;
+    tee_bhttp_read_t   b;
+
+    memset(&w, 0, sizeof(bhttp_wiped_t));
+
+    alloc.alloc = bhttp_wiped_alloc;
+    alloc.free = bhttp_wiped_free;
+    alloc.ctx = &w;
+
+    tee_bhttp_read_init(&b, 1, &bhttp_limits, &alloc);
+
+    /* a method of 700 bytes, in steps */
+
+    rc = TEE_INCOMPLETE;
+
+    for (i = 0; i < 700 && rc == TEE_INCOMPLETE; i++) {
+        byte = i == 0 ? 0 : i == 1 ? 0x43 : 'x';
+        in.len = 1;
+        in.data = &byte;
+        rc = tee_bhttp_read(&b, &in, 0);
+    }
+
+    tee_bhttp_read_free(&b);
+
+    unit_ok(rc == TEE_INCOMPLETE && w.freed > 1 && w.dirty == 0,
+            "what was buffered is wiped, also when it grows");
+}
+
+
 /* Whatever is changed in a message, pieces do not matter. */
 
 static void
@@ -797,6 +881,7 @@ main(void)
     bhttp_limits_table();
     bhttp_claims();
     bhttp_long();
+    bhttp_wipe();
     bhttp_mutate();
 
     unit_ok(unit_memory.live == 0, "no leak");
