@@ -24,8 +24,6 @@ static ngx_int_t ngx_http_tee_gateway_costs(ngx_http_request_t *r,
 static ngx_int_t ngx_http_tee_gateway_cost(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, const char *name, u_char *value,
     size_t len);
-static ngx_buf_t *ngx_http_tee_gateway_constant(ngx_http_request_t *r,
-    const char *text);
 static ngx_int_t ngx_http_tee_gateway_next_event(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_gateway_bill(ngx_http_tee_gateway_ctx_t *ctx);
@@ -195,14 +193,26 @@ ngx_int_t
 ngx_http_tee_gateway_envelope_decide(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx)
 {
+    size_t  len;
+
     ctx->seal = NGX_HTTP_TEE_SEAL_JSON;
 
     if (ctx->envelope) {
-        ctx->head = ngx_http_tee_gateway_constant(r,
-                                                  "{\"status\":400,\"body\":");
-        ctx->tail = ngx_http_tee_gateway_constant(r, "}");
+        len = sizeof("{\"status\":,\"body\":") + NGX_INT_T_LEN;
 
-        return ctx->head && ctx->tail ? NGX_OK : NGX_ERROR;
+        ctx->head = ngx_create_temp_buf(r->pool, len);
+        ctx->tail = ngx_create_temp_buf(r->pool, 1);
+
+        if (ctx->head == NULL || ctx->tail == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->head->last = ngx_sprintf(ctx->head->pos,
+                                      "{\"status\":%ui,\"body\":",
+                                      ctx->status);
+        *ctx->tail->last++ = '}';
+
+        return NGX_OK;
     }
 
     if (!ctx->last) {
@@ -277,21 +287,6 @@ ngx_http_tee_gateway_cost(ngx_http_request_t *r,
     h->value.data = value;
 
     return NGX_OK;
-}
-
-
-static ngx_buf_t *
-ngx_http_tee_gateway_constant(ngx_http_request_t *r, const char *text)
-{
-    ngx_buf_t  *b;
-
-    b = ngx_create_temp_buf(r->pool, ngx_strlen(text));
-
-    if (b) {
-        b->last = ngx_cpymem(b->last, text, ngx_strlen(text));
-    }
-
-    return b;
 }
 
 

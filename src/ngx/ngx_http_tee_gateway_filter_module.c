@@ -24,6 +24,8 @@ static ngx_int_t ngx_http_tee_gateway_add(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_chain_t *in);
 static ngx_int_t ngx_http_tee_gateway_hold(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_gateway_bad_gateway(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_gateway_release(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_gateway_output(ngx_http_request_t *r,
@@ -313,10 +315,14 @@ ngx_http_tee_gateway_hold(ngx_http_request_t *r,
     }
 
     if (ctx->in == NULL && !ctx->last) {
-        return ctx->failed
-               ? ngx_http_tee_gateway_broken(r, ctx, "a response that has "
-                                                     "been cut")
-               : NGX_OK;
+
+        if (!ctx->failed) {
+            return NGX_OK;
+        }
+
+        if (ngx_http_tee_gateway_bad_gateway(r, ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     ctx->length = 0;
@@ -340,6 +346,57 @@ ngx_http_tee_gateway_hold(ngx_http_request_t *r,
 
     return ngx_http_tee_gateway_decide(r, ctx) == NGX_OK ? NGX_DONE
                                                          : NGX_ERROR;
+}
+
+
+/*
+ * Nothing has been sent yet, so that an answer that was cut can still become
+ * an error within.  To close the connection would count against this gateway
+ * at the relay, and anybody could ask for such an answer.
+ */
+
+static ngx_int_t
+ngx_http_tee_gateway_bad_gateway(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx)
+{
+    ngx_str_t  *text;
+
+    static ngx_str_t  problem = ngx_string(
+        "{\"type\":\"about:blank\",\"title\":\"Bad Gateway\",\"status\":502,"
+        "\"detail\":\"the answer has been cut\",\"reason\":\"bad_gateway\"}"
+        CRLF);
+    static ngx_str_t  error = ngx_string(
+        "{\"error\":\"the answer has been cut\"}");
+
+    ngx_http_tee_count(NGX_HTTP_TEE_GATEWAY_BROKEN);
+
+    ngx_http_clean_header(r);
+
+    ctx->status = NGX_HTTP_BAD_GATEWAY;
+    ctx->last = 1;
+
+    if (ctx->held) {
+        ctx->held->last = ctx->held->pos;
+    }
+
+    r->headers_out.status = NGX_HTTP_BAD_GATEWAY;
+    text = &problem;
+
+    if (ctx->conf->profile == NGX_HTTP_TEE_OPENGRADIENT) {
+        ctx->envelope = 1;
+        text = &error;
+
+    } else {
+        ngx_str_set(&r->headers_out.content_type, "application/problem+json");
+        r->headers_out.content_length_n = text->len;
+
+        if (ngx_http_tee_gateway_fields(r, ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_tee_gateway_buffer(&ctx->held, text->data, text->len,
+                                       ctx->conf->buffer, r);
 }
 
 
