@@ -46,6 +46,7 @@ tee_hpke_key_pem(tee_crypto_t *crypto, tee_str_t pem, tee_hpke_key_t **key)
     tee_str_t  body, text;
 
     *key = NULL;
+    kem = 0;
 
     rc = tee_pem_body(pem, &body);
 

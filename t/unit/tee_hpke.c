@@ -462,6 +462,16 @@ hpke_points(hpke_exchange_t *x)
 
     unit_ok(wrong == 0, "KEM %u, no other byte is a point", x->kem);
 
+    if (x->kem == TEE_KEM_P256) {
+        /* SEC 1, 2.3.3: the hybrid form of the same point */
+        ((uint8_t *) (uintptr_t) bad.data)[0] = 6 | (bad.data[64] & 1);
+        unit_ok(tee_hpke_receive(&h, x->crypto, key, 1, 1, bad, hpke_none)
+                == TEE_CRYPTO
+                && tee_hpke_public_check(x->kem, bad) == TEE_CRYPTO,
+                "KEM %u, no other form of a point", x->kem);
+        ((uint8_t *) (uintptr_t) bad.data)[0] = 4;
+    }
+
     unit_ok(tee_hpke_receive(&h, x->crypto, key, 2, 1, bad, hpke_none)
             == TEE_UNSUPPORTED
             && tee_hpke_receive(&h, x->crypto, key, 1, 0xffff, bad, hpke_none)
