@@ -232,7 +232,15 @@ ngx_http_tee_gateway_field(ngx_http_request_t *r, tee_bhttp_read_t *b,
     }
 
     if (tee_text_is_nocase(b->name, "date")) {
-        said->date = value;
+
+        /* the second one makes both useless */
+
+        if (said->date.data) {
+            said->date.len = 0;
+
+        } else {
+            said->date = value;
+        }
     }
 
     if (tee_text_is_nocase(b->name, "connection")) {
@@ -244,7 +252,9 @@ ngx_http_tee_gateway_field(ngx_http_request_t *r, tee_bhttp_read_t *b,
         *connection = value;
     }
 
-    if (tee_bhttp_hop_by_hop(b->name)) {
+    /* extensions of the control data are not known here */
+
+    if (tee_bhttp_hop_by_hop(b->name) || name.data[0] == ':') {
         return NGX_OK;
     }
 

@@ -26,6 +26,10 @@ static ngx_int_t ngx_http_tee_gateway_cost(ngx_http_request_t *r,
     size_t len);
 static ngx_int_t ngx_http_tee_gateway_next_event(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_gateway_take_event(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx, size_t size);
+static ngx_int_t ngx_http_tee_gateway_line_feed(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_gateway_bill(ngx_http_tee_gateway_ctx_t *ctx);
 static ngx_uint_t ngx_http_tee_gateway_may_end(ngx_buf_t *event);
 static ngx_int_t ngx_http_tee_gateway_seal_event(ngx_http_request_t *r,
@@ -309,6 +313,12 @@ ngx_http_tee_gateway_event(ngx_http_request_t *r,
         }
     }
 
+    if (ctx->whole_event && ctx->in
+        && ngx_http_tee_gateway_line_feed(r, ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (ctx->in) {
         return ngx_http_tee_gateway_seal_event(r, ctx, 0);
     }
@@ -357,45 +367,18 @@ static ngx_int_t
 ngx_http_tee_gateway_next_event(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx)
 {
-    int           end;
-    size_t        size;
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    tee_str_t     in;
-    ngx_chain_t  *cl;
+    int        end;
+    tee_str_t  in;
 
-    while (ctx->in && !ctx->whole_event) {
-        cl = ctx->in;
-        b = cl->buf;
+    while (ctx->in) {
+        in.data = ctx->in->buf->pos;
+        in.len = ctx->in->buf->last - ctx->in->buf->pos;
 
-        in.data = b->pos;
-        in.len = b->last - b->pos;
-
-        size = tee_sse_scan(&ctx->sse, in, &end);
-
-        rc = ngx_http_tee_gateway_buffer(&ctx->event, b->pos, size,
-                                         ctx->conf->buffer, r);
-
-        if (rc == NGX_DECLINED) {
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "tee gateway: an event of more than %uz bytes; see "
-                          "\"tee_gateway_buffer_size\"", ctx->conf->buffer);
+        if (ngx_http_tee_gateway_take_event(r, ctx,
+                                            tee_sse_scan(&ctx->sse, in, &end))
+            != NGX_OK)
+        {
             return NGX_ERROR;
-        }
-
-        if (rc != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        b->pos += size;
-
-        if (b->in_file) {
-            b->file_pos += size;
-        }
-
-        if (b->pos == b->last) {
-            ctx->in = cl->next;
-            ngx_free_chain(r->pool, cl);
         }
 
         if (end) {
@@ -405,6 +388,70 @@ ngx_http_tee_gateway_next_event(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* Moves bytes from the front of what has come to the event. */
+
+static ngx_int_t
+ngx_http_tee_gateway_take_event(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx, size_t size)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    cl = ctx->in;
+    b = cl->buf;
+
+    rc = ngx_http_tee_gateway_buffer(&ctx->event, b->pos, size,
+                                     ctx->conf->buffer, r);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "tee gateway: an event of more than %uz bytes; see "
+                      "\"tee_gateway_buffer_size\"", ctx->conf->buffer);
+        return NGX_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    b->pos += size;
+
+    if (b->in_file) {
+        b->file_pos += size;
+    }
+
+    if (b->pos == b->last) {
+        ctx->in = cl->next;
+        ngx_free_chain(r->pool, cl);
+    }
+
+    return NGX_OK;
+}
+
+
+/* After a CR the scanner cannot know that a LF will follow: it is put where it
+ * belongs, to the event that ends with it. */
+
+static ngx_int_t
+ngx_http_tee_gateway_line_feed(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx)
+{
+    int        end;
+    tee_str_t  in;
+
+    if (ctx->event->last[-1] != CR || *ctx->in->buf->pos != LF) {
+        return NGX_OK;
+    }
+
+    in.data = ctx->in->buf->pos;
+    in.len = 1;
+
+    return ngx_http_tee_gateway_take_event(r, ctx,
+                                           tee_sse_scan(&ctx->sse, in, &end));
 }
 
 
