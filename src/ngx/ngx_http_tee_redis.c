@@ -8,88 +8,126 @@
 #include <ngx_http_tee_redis.h>
 
 #include <hiredis/hiredis.h>
-#include <hiredis/async.h>
 
 
 /*
- * A Redis server over hiredis, whose connection is one of nginx.  Nothing
- * waits: a command has a timer of its own, and when that ends the connection
- * is given up, since what comes behind in it is not faster.  The next attempt
- * is made for a command, but not before a pause, during which the server is
- * away.
+ * A Redis server.  hiredis writes commands and reads answers; the connection
+ * is nginx's own, since hiredis looks names up while everybody waits, and ends
+ * the process when there is an answer to nothing.
+ *
+ * A command has a timer, and when that ends the connection is given up, as
+ * what comes behind in it is not faster.  The next one is made for a command,
+ * but not before a pause, during which the server is away.
  */
 
 #define NGX_HTTP_TEE_REDIS_PAUSE      100          /* milliseconds */
 #define NGX_HTTP_TEE_REDIS_MAX_PAUSE  5000
+#define NGX_HTTP_TEE_REDIS_OUT        65536
+#define NGX_HTTP_TEE_REDIS_ANSWER     4096         /* no answer is longer */
 
+
+typedef struct ngx_http_tee_redis_link_s  ngx_http_tee_redis_link_t;
+
+
+/* Of the cycle's pool. */
 
 struct ngx_http_tee_redis_s {
-    ngx_str_t              url;
-    ngx_str_t              auth;                   /* the file */
-    ngx_str_t              password;               /* memory of its own */
-    u_char                *host;                   /* an address, or a path */
-    in_port_t              port;
-    unsigned               local:1;                /* a Unix socket */
+    ngx_str_t                   url;
+    ngx_str_t                   auth;              /* the file */
+    ngx_str_t                   password;          /* memory of its own */
+    ngx_addr_t                 *addrs;
+    ngx_uint_t                  naddrs;
 
     /* of this worker */
-    unsigned               away:1;
-    unsigned               quiet:1;
-    ngx_uint_t             pending;
-    ngx_msec_t             pause;
-    ngx_msec_t             again;                  /* not before, if a pause */
-    struct ngx_http_tee_redis_link_s  *link;
+    ngx_http_tee_redis_link_t  *link;
+    ngx_uint_t                  addr;
+    ngx_msec_t                  pause;             /* 0: none */
+    ngx_msec_t                  again;             /* its end */
+    unsigned                    away:1;
+    unsigned                    quiet:1;
 };
 
 
-/* One connection; its events outlive what the worker thinks of it. */
+/* A connection, allocated by itself. */
 
-typedef struct ngx_http_tee_redis_link_s {
-    ngx_http_tee_redis_t  *redis;
-    redisAsyncContext     *ac;
-    ngx_connection_t      *connection;
-} ngx_http_tee_redis_link_t;
+struct ngx_http_tee_redis_link_s {
+    ngx_http_tee_redis_t       *redis;
+    ngx_peer_connection_t       peer;
+    redisReader                *reader;
+    ngx_queue_t                 asks;              /* oldest first */
+    ngx_buf_t                   out;
+    size_t                      fed;               /* since an answer */
+    int                         type;              /* of the last answer */
+    char                        text[128];
+    unsigned                    auth:1;            /* its answer comes first */
+};
 
 
-/* One command. */
+/* One command, allocated by itself. */
 
 typedef struct {
-    ngx_http_tee_redis_t  *redis;
-    ngx_int_t              away;
-    ngx_http_tee_replay_pt handler;
-    void                  *data;
-    ngx_event_t            timer;
+    ngx_queue_t                 queue;
+    ngx_http_tee_redis_t       *redis;
+    ngx_int_t                   away;
+    ngx_http_tee_replay_pt      handler;
+    void                       *data;
+    ngx_event_t                 timer;
 } ngx_http_tee_redis_ask_t;
 
 
-static ngx_int_t ngx_http_tee_redis_server(ngx_conf_t *cf,
-    ngx_http_tee_redis_t *redis, ngx_str_t *url, ngx_str_t *auth);
+#if (HIREDIS_MAJOR >= 1)
+typedef size_t  ngx_http_tee_redis_count_t;
+#else
+typedef int  ngx_http_tee_redis_count_t;
+#endif
+
+
+static ngx_int_t ngx_http_tee_redis_password(ngx_conf_t *cf,
+    ngx_http_tee_redis_t *redis);
 static void ngx_http_tee_redis_cleanup(void *data);
+static ngx_int_t ngx_http_tee_redis_away(ngx_int_t away);
+static ngx_int_t ngx_http_tee_redis_command(ngx_http_tee_redis_link_t *link,
+    char *command, int len);
 static ngx_int_t ngx_http_tee_redis_connect(ngx_http_tee_redis_t *redis);
-static void ngx_http_tee_redis_close(ngx_http_tee_redis_t *redis);
 static void ngx_http_tee_redis_failed(ngx_http_tee_redis_t *redis,
     const char *why);
-static void ngx_http_tee_redis_answer(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_http_tee_redis_authorized(redisAsyncContext *ac, void *reply,
-    void *data);
+static void ngx_http_tee_redis_close(ngx_http_tee_redis_t *redis);
+static void ngx_http_tee_redis_end(ngx_http_tee_redis_ask_t *ask,
+    ngx_int_t rc);
 static void ngx_http_tee_redis_timeout(ngx_event_t *ev);
-static void ngx_http_tee_redis_idle(ngx_http_tee_redis_t *redis);
-static void ngx_http_tee_redis_read_handler(ngx_event_t *rev);
 static void ngx_http_tee_redis_write_handler(ngx_event_t *wev);
-static void ngx_http_tee_redis_add_read(void *data);
-static void ngx_http_tee_redis_del_read(void *data);
-static void ngx_http_tee_redis_add_write(void *data);
-static void ngx_http_tee_redis_del_write(void *data);
-static void ngx_http_tee_redis_detach(void *data);
+static void ngx_http_tee_redis_read_handler(ngx_event_t *rev);
+static ngx_int_t ngx_http_tee_redis_read(ngx_http_tee_redis_link_t *link);
+static ngx_int_t ngx_http_tee_redis_answer(ngx_http_tee_redis_link_t *link);
+static void *ngx_http_tee_redis_string(const redisReadTask *task, char *text,
+    size_t len);
+static void *ngx_http_tee_redis_array(const redisReadTask *task,
+    ngx_http_tee_redis_count_t n);
+static void *ngx_http_tee_redis_integer(const redisReadTask *task,
+    long long n);
+static void *ngx_http_tee_redis_nil(const redisReadTask *task);
+static void ngx_http_tee_redis_nothing(void *object);
+
+
+/* An answer is noted in the link, so that nothing is allocated for one. */
+
+static redisReplyObjectFunctions  ngx_http_tee_redis_objects = {
+    .createString = ngx_http_tee_redis_string,
+    .createArray = ngx_http_tee_redis_array,
+    .createInteger = ngx_http_tee_redis_integer,
+    .createNil = ngx_http_tee_redis_nil,
+    .freeObject = ngx_http_tee_redis_nothing
+};
 
 
 ngx_http_tee_redis_t *
 ngx_http_tee_redis_conf(ngx_conf_t *cf, ngx_array_t *servers, ngx_str_t *url,
     ngx_str_t *auth)
 {
-    ngx_uint_t              i;
-    ngx_pool_cleanup_t     *cln;
-    ngx_http_tee_redis_t   *redis, **slot;
+    ngx_url_t              u;
+    ngx_uint_t             i;
+    ngx_pool_cleanup_t    *cln;
+    ngx_http_tee_redis_t  *redis, **slot;
 
     slot = servers->elts;
 
@@ -104,34 +142,27 @@ ngx_http_tee_redis_conf(ngx_conf_t *cf, ngx_array_t *servers, ngx_str_t *url,
     }
 
     redis = ngx_pcalloc(cf->pool, sizeof(ngx_http_tee_redis_t));
-    slot = ngx_array_push(servers);
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (redis == NULL) {
+        return NULL;
+    }
 
-    if (redis == NULL || slot == NULL || cln == NULL) {
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_tee_redis_cleanup;
+    cln->data = redis;
+
+    slot = ngx_array_push(servers);
+    if (slot == NULL) {
         return NULL;
     }
 
     *slot = redis;
 
-    cln->handler = ngx_http_tee_redis_cleanup;
-    cln->data = redis;
-
     redis->url = *url;
     redis->auth = *auth;
-
-    return ngx_http_tee_redis_server(cf, redis, url, auth) == NGX_OK ? redis
-                                                                    : NULL;
-}
-
-
-static ngx_int_t
-ngx_http_tee_redis_server(ngx_conf_t *cf, ngx_http_tee_redis_t *redis,
-    ngx_str_t *url, ngx_str_t *auth)
-{
-    size_t      len;
-    u_char     *p;
-    ngx_str_t   file;
-    ngx_url_t   u;
 
     ngx_memzero(&u, sizeof(ngx_url_t));
 
@@ -141,45 +172,28 @@ ngx_http_tee_redis_server(ngx_conf_t *cf, ngx_http_tee_redis_t *redis,
     if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in redis \"%V\"",
                            u.err ? u.err : "no address", url);
-        return NGX_ERROR;
+        return NULL;
     }
 
-    if (u.family == AF_UNIX) {
-        redis->local = 1;
-        len = url->len - 5;
-        p = url->data + 5;
+    redis->addrs = u.addrs;
+    redis->naddrs = u.naddrs;
 
-    } else {
-        /* "hiredis" would look names up, and keep everybody waiting */
-
-        redis->port = ngx_inet_get_port(u.addrs[0].sockaddr);
-
-        p = ngx_pnalloc(cf->pool, NGX_SOCKADDR_STRLEN);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        len = ngx_sock_ntop(u.addrs[0].sockaddr, u.addrs[0].socklen, p,
-                            NGX_SOCKADDR_STRLEN, 0);
-
-        if (p[0] == '[') {
-            p++;
-            len -= 2;
-        }
+    if (auth->len && ngx_http_tee_redis_password(cf, redis) != NGX_OK) {
+        return NULL;
     }
 
-    redis->host = ngx_pcalloc(cf->pool, len + 1);
-    if (redis->host == NULL) {
-        return NGX_ERROR;
-    }
+    return redis;
+}
 
-    ngx_memcpy(redis->host, p, len);
 
-    if (auth->len == 0) {
-        return NGX_OK;
-    }
+static ngx_int_t
+ngx_http_tee_redis_password(ngx_conf_t *cf, ngx_http_tee_redis_t *redis)
+{
+    u_char     *p;
+    size_t      len;
+    ngx_str_t   file;
 
-    file = *auth;
+    file = redis->auth;
 
     if (ngx_conf_full_name(cf->cycle, &file, 1) != NGX_OK
         || ngx_http_tee_secret_read(cf, "password", &file, 1024,
@@ -234,16 +248,28 @@ ngx_http_tee_redis_add(ngx_http_tee_redis_t *redis, const u_char digest[16],
     ngx_http_tee_replay_pt handler, void *data)
 {
     int                        n;
-    u_char                     key[sizeof("tee_replay:") + 32];
+    char                      *command;
+    u_char                     key[32];
+    ngx_connection_t          *c;
     ngx_http_tee_redis_ask_t  *ask;
 
     if (redis->link == NULL && ngx_http_tee_redis_connect(redis) != NGX_OK) {
-        return away;
+        return ngx_http_tee_redis_away(away);
     }
 
     ask = ngx_calloc(sizeof(ngx_http_tee_redis_ask_t), ngx_cycle->log);
     if (ask == NULL) {
-        return away;
+        return ngx_http_tee_redis_away(away);
+    }
+
+    ngx_hex_dump(key, (u_char *) digest, 16);
+
+    n = redisFormatCommand(&command, "SET tee_replay:%b 1 NX PX %lld",
+                           key, sizeof(key), (long long) ttl * 1000);
+
+    if (ngx_http_tee_redis_command(redis->link, command, n) != NGX_OK) {
+        ngx_free(ask);
+        return ngx_http_tee_redis_away(away);
     }
 
     ask->redis = redis;
@@ -255,33 +281,74 @@ ngx_http_tee_redis_add(ngx_http_tee_redis_t *redis, const u_char digest[16],
     ask->timer.data = ask;
     ask->timer.log = ngx_cycle->log;
 
-    *ngx_hex_dump(ngx_cpymem(key, "tee_replay:", 11), (u_char *) digest, 16)
-        = '\0';
+    ngx_add_timer(&ask->timer, timeout);
+    ngx_queue_insert_tail(&redis->link->asks, &ask->queue);
 
-    n = redisAsyncCommand(redis->link->ac, ngx_http_tee_redis_answer, ask,
-                          "SET %s 1 NX PX %lld", (char *) key,
-                          (long long) ttl * 1000);
+    /* with whatever else is asked in this turn */
 
-    if (n != REDIS_OK) {
-        ngx_free(ask);
-        return away;
+    c = redis->link->peer.connection;
+    c->idle = 0;
+
+    if (c->write->ready) {
+        ngx_post_event(c->write, &ngx_posted_events);
     }
 
-    redis->pending++;
-    redis->link->connection->idle = 0;
-
-    ngx_add_timer(&ask->timer, timeout);
-
     return NGX_AGAIN;
+}
+
+
+/* What is refused is counted by the one who does that. */
+
+static ngx_int_t
+ngx_http_tee_redis_away(ngx_int_t away)
+{
+    if (away == NGX_OK) {
+        ngx_http_tee_count(NGX_HTTP_TEE_GATEWAY_AWAY);
+    }
+
+    return away;
+}
+
+
+static ngx_int_t
+ngx_http_tee_redis_command(ngx_http_tee_redis_link_t *link, char *command,
+    int len)
+{
+    ngx_int_t   rc;
+    ngx_buf_t  *b;
+
+    if (len <= 0) {
+        return NGX_ERROR;
+    }
+
+    b = &link->out;
+    rc = NGX_ERROR;
+
+    if (b->end - b->last < len) {
+        b->last = ngx_movemem(b->start, b->pos, b->last - b->pos);
+        b->pos = b->start;
+    }
+
+    if (b->end - b->last >= len) {
+        b->last = ngx_cpymem(b->last, command, len);
+        rc = NGX_OK;
+    }
+
+    tee_wipe(command, len);
+    redisFreeCommand(command);
+
+    return rc;
 }
 
 
 static ngx_int_t
 ngx_http_tee_redis_connect(ngx_http_tee_redis_t *redis)
 {
-    const char                 *why;
+    int                         n;
+    char                       *command;
+    ngx_int_t                   rc;
+    ngx_addr_t                 *addr;
     ngx_connection_t           *c;
-    redisAsyncContext          *ac;
     ngx_http_tee_redis_link_t  *link;
 
     if (redis->quiet
@@ -291,91 +358,69 @@ ngx_http_tee_redis_connect(ngx_http_tee_redis_t *redis)
         return NGX_DECLINED;
     }
 
-    link = ngx_calloc(sizeof(ngx_http_tee_redis_link_t), ngx_cycle->log);
+    link = ngx_calloc(sizeof(ngx_http_tee_redis_link_t)
+                      + NGX_HTTP_TEE_REDIS_OUT, ngx_cycle->log);
     if (link == NULL) {
         return NGX_ERROR;
     }
 
-    ac = redis->local ? redisAsyncConnectUnix((char *) redis->host)
-                      : redisAsyncConnect((char *) redis->host, redis->port);
+    redis->link = link;
 
-    if (ac == NULL || ac->err) {
-        why = ac ? ac->errstr : "no memory";
-        goto failed;
+    link->redis = redis;
+    link->out.start = (u_char *) link + sizeof(ngx_http_tee_redis_link_t);
+    link->out.pos = link->out.start;
+    link->out.last = link->out.start;
+    link->out.end = link->out.start + NGX_HTTP_TEE_REDIS_OUT;
+    ngx_queue_init(&link->asks);
+
+    link->reader = redisReaderCreateWithFunctions(&ngx_http_tee_redis_objects);
+
+    if (link->reader == NULL) {
+        ngx_http_tee_redis_failed(redis, "no memory");
+        return NGX_ERROR;
     }
 
-    if (fcntl(ac->c.fd, F_SETFD, FD_CLOEXEC) == -1) {
-        why = "FD_CLOEXEC cannot be set";
-        goto failed;
+    link->reader->privdata = link;
+
+    addr = &redis->addrs[redis->addr++ % redis->naddrs];
+
+    link->peer.sockaddr = addr->sockaddr;
+    link->peer.socklen = addr->socklen;
+    link->peer.name = &addr->name;
+    link->peer.get = ngx_event_get_peer;
+    link->peer.log = ngx_cycle->log;
+    link->peer.log_error = NGX_ERROR_INFO;
+
+    rc = ngx_event_connect_peer(&link->peer);
+
+    if (rc == NGX_ERROR || rc == NGX_BUSY || rc == NGX_DECLINED) {
+        ngx_http_tee_redis_failed(redis, "cannot be reached");
+        return NGX_ERROR;
     }
 
-    c = ngx_get_connection(ac->c.fd, ngx_cycle->log);
-
-    if (c == NULL) {
-        why = "worker_connections are not enough";
-        goto failed;
-    }
-
+    c = link->peer.connection;
     c->data = link;
     c->log = ngx_cycle->log;
-    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
     c->read->log = c->log;
     c->write->log = c->log;
     c->read->handler = ngx_http_tee_redis_read_handler;
     c->write->handler = ngx_http_tee_redis_write_handler;
 
-    link->redis = redis;
-    link->ac = ac;
-    link->connection = c;
-    redis->link = link;
+    if (redis->password.len == 0) {
+        return NGX_OK;
+    }
 
-    ac->data = redis;
-    ac->ev.data = link;
-    ac->ev.addRead = ngx_http_tee_redis_add_read;
-    ac->ev.delRead = ngx_http_tee_redis_del_read;
-    ac->ev.addWrite = ngx_http_tee_redis_add_write;
-    ac->ev.delWrite = ngx_http_tee_redis_del_write;
-    ac->ev.cleanup = ngx_http_tee_redis_detach;
+    link->auth = 1;
 
-    if (redis->password.len
-        && redisAsyncCommand(ac, ngx_http_tee_redis_authorized, NULL,
-                             "AUTH %b", redis->password.data,
-                             redis->password.len)
-           != REDIS_OK)
-    {
+    n = redisFormatCommand(&command, "AUTH %b", redis->password.data,
+                           redis->password.len);
+
+    if (ngx_http_tee_redis_command(link, command, n) != NGX_OK) {
         ngx_http_tee_redis_failed(redis, "no memory");
         return NGX_ERROR;
     }
 
     return NGX_OK;
-
-failed:
-
-    ngx_http_tee_redis_failed(redis, why);
-
-    if (ac) {
-        redisAsyncFree(ac);
-    }
-
-    ngx_free(link);
-
-    return NGX_ERROR;
-}
-
-
-/* What has been asked gets its answer: NULL. */
-
-static void
-ngx_http_tee_redis_close(ngx_http_tee_redis_t *redis)
-{
-    ngx_http_tee_redis_link_t  *link;
-
-    link = redis->link;
-
-    if (link) {
-        redis->link = NULL;
-        redisAsyncFree(link->ac);
-    }
 }
 
 
@@ -399,94 +444,66 @@ ngx_http_tee_redis_failed(ngx_http_tee_redis_t *redis, const char *why)
 }
 
 
-static void
-ngx_http_tee_redis_answer(redisAsyncContext *ac, void *reply, void *data)
-{
-    ngx_http_tee_redis_ask_t  *ask = data;
+/* What has been asked is answered; that may lead to another connection. */
 
-    void                    *to;
-    ngx_int_t                rc;
-    redisReply              *r = reply;
-    ngx_http_tee_redis_t    *redis;
+static void
+ngx_http_tee_redis_close(ngx_http_tee_redis_t *redis)
+{
+    ngx_queue_t                *q;
+    ngx_http_tee_redis_ask_t   *ask;
+    ngx_http_tee_redis_link_t  *link;
+
+    link = redis->link;
+
+    if (link == NULL) {
+        return;
+    }
+
+    redis->link = NULL;
+
+    if (link->peer.connection) {
+        ngx_close_connection(link->peer.connection);
+    }
+
+    while (!ngx_queue_empty(&link->asks)) {
+        q = ngx_queue_head(&link->asks);
+        ask = ngx_queue_data(q, ngx_http_tee_redis_ask_t, queue);
+
+        ngx_http_tee_redis_end(ask, ngx_http_tee_redis_away(ask->away));
+    }
+
+    if (link->reader) {
+        redisReaderFree(link->reader);
+    }
+
+    tee_wipe(link->out.start, NGX_HTTP_TEE_REDIS_OUT);
+    ngx_free(link);
+}
+
+
+static void
+ngx_http_tee_redis_end(ngx_http_tee_redis_ask_t *ask, ngx_int_t rc)
+{
+    void                    *data;
+    ngx_uint_t               quiet;
     ngx_http_tee_replay_pt   handler;
 
-    redis = ask->redis;
     handler = ask->handler;
-    to = ask->data;
-    rc = ask->away;
+    data = ask->data;
+    quiet = ask->redis->quiet;
 
     if (ask->timer.timer_set) {
         ngx_del_timer(&ask->timer);
     }
 
+    ngx_queue_remove(&ask->queue);
     ngx_free(ask);
-    redis->pending--;
 
-    if (redis->quiet) {
-        return;
-    }
-
-    if (r && r->type == REDIS_REPLY_STATUS) {
-        rc = NGX_OK;
-
-    } else if (r && r->type == REDIS_REPLY_NIL) {
-        rc = NGX_DECLINED;
-
-    } else if (redis->link && redis->link->ac == ac) {
-
-        /* the first to hear of it */
-
-        if (r == NULL) {
-            redis->link = NULL;
-        }
-
-        ngx_http_tee_redis_failed(redis,
-                                  r == NULL
-                                  ? (ac->errstr[0] ? ac->errstr : "closed")
-                                  : r->type == REDIS_REPLY_ERROR
-                                    ? r->str : "unexpected answer");
-    }
-
-    if (r && (r->type == REDIS_REPLY_STATUS || r->type == REDIS_REPLY_NIL)) {
-        redis->pause = 0;
-
-        if (redis->away) {
-            redis->away = 0;
-
-            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                          "tee replay: redis \"%V\" answers again",
-                          &redis->url);
-        }
-    }
-
-    ngx_http_tee_redis_idle(redis);
-
-    handler(to, rc);
-}
-
-
-static void
-ngx_http_tee_redis_authorized(redisAsyncContext *ac, void *reply, void *data)
-{
-    redisReply            *r = reply;
-    ngx_http_tee_redis_t  *redis = ac->data;
-
-    if (redis->quiet || redis->link == NULL || redis->link->ac != ac) {
-        return;
-    }
-
-    if (r == NULL) {
-        redis->link = NULL;
-        ngx_http_tee_redis_failed(redis, ac->errstr[0] ? ac->errstr
-                                                       : "closed");
-
-    } else if (r->type == REDIS_REPLY_ERROR) {
-        ngx_http_tee_redis_failed(redis, r->str);
+    if (!quiet) {
+        handler(data, rc);
     }
 }
 
-
-/* Frees what has been asked, this command included. */
 
 static void
 ngx_http_tee_redis_timeout(ngx_event_t *ev)
@@ -497,21 +514,41 @@ ngx_http_tee_redis_timeout(ngx_event_t *ev)
 }
 
 
-/* A connection that nobody waits for does not keep a worker from ending. */
-
 static void
-ngx_http_tee_redis_idle(ngx_http_tee_redis_t *redis)
+ngx_http_tee_redis_write_handler(ngx_event_t *wev)
 {
-    if (redis->pending || redis->link == NULL) {
-        return;
+    ssize_t                     n;
+    ngx_buf_t                  *b;
+    ngx_connection_t           *c;
+    ngx_http_tee_redis_link_t  *link;
+
+    c = wev->data;
+    link = c->data;
+    b = &link->out;
+
+    while (b->pos < b->last) {
+        n = c->send(c, b->pos, b->last - b->pos);
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n == NGX_ERROR || n == 0) {
+            ngx_http_tee_redis_failed(link->redis, "cannot be reached");
+            return;
+        }
+
+        b->pos += n;
     }
 
-    if (ngx_exiting) {
-        ngx_http_tee_redis_close(redis);
-        return;
+    if (b->pos == b->last) {
+        b->pos = b->start;
+        b->last = b->start;
     }
 
-    redis->link->connection->idle = 1;
+    if (ngx_handle_write_event(wev, 0) != NGX_OK) {
+        ngx_http_tee_redis_failed(link->redis, "event error");
+    }
 }
 
 
@@ -527,118 +564,206 @@ ngx_http_tee_redis_read_handler(ngx_event_t *rev)
     redis = link->redis;
 
     if (c->close) {
-        if (redis->link == link) {
-            redis->link = NULL;
+        ngx_http_tee_redis_close(redis);
+        return;
+    }
+
+    if (ngx_http_tee_redis_read(link) != NGX_OK) {
+        return;
+    }
+
+    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        ngx_http_tee_redis_failed(redis, "event error");
+        return;
+    }
+
+    if (!ngx_queue_empty(&link->asks)) {
+        return;
+    }
+
+    /* one that nobody waits for does not keep a worker from ending */
+
+    if (ngx_exiting) {
+        ngx_http_tee_redis_close(redis);
+        return;
+    }
+
+    c->idle = 1;
+}
+
+
+/* NGX_OK if the link is still there. */
+
+static ngx_int_t
+ngx_http_tee_redis_read(ngx_http_tee_redis_link_t *link)
+{
+    void                  *reply;
+    u_char                 buf[1024];
+    ssize_t                n;
+    ngx_connection_t      *c;
+    ngx_http_tee_redis_t  *redis;
+
+    redis = link->redis;
+    c = link->peer.connection;
+
+    for ( ;; ) {
+        n = c->recv(c, buf, sizeof(buf));
+
+        if (n == NGX_AGAIN) {
+            return NGX_OK;
         }
 
-        redisAsyncFree(link->ac);
-        return;
-    }
+        if (n == NGX_ERROR || n == 0) {
 
-    if (redis->pending) {
-        redisAsyncHandleRead(link->ac);
-        return;
-    }
+            if (ngx_queue_empty(&link->asks)) {
 
-    /* nothing has been asked: the server closes it, and that is its right */
+                /* it may end what is not used */
 
-    if (redis->link == link) {
-        redis->link = NULL;
-    }
+                ngx_http_tee_redis_close(redis);
 
-    redisAsyncFree(link->ac);
-}
+            } else {
+                ngx_http_tee_redis_failed(redis, n == 0
+                                                 ? "closed the connection"
+                                                 : "cannot be reached");
+            }
 
+            return NGX_DONE;
+        }
 
-static void
-ngx_http_tee_redis_write_handler(ngx_event_t *wev)
-{
-    ngx_connection_t           *c;
-    ngx_http_tee_redis_link_t  *link;
+        link->fed += n;
 
-    c = wev->data;
-    link = c->data;
+        if (link->fed > NGX_HTTP_TEE_REDIS_ANSWER
+            || redisReaderFeed(link->reader, (char *) buf, n) != REDIS_OK)
+        {
+            ngx_http_tee_redis_failed(redis, "sends too much");
+            return NGX_DONE;
+        }
 
-    redisAsyncHandleWrite(link->ac);
-}
+        for ( ;; ) {
 
+            if (redisReaderGetReply(link->reader, &reply) != REDIS_OK) {
+                ngx_http_tee_redis_failed(redis, "is no Redis");
+                return NGX_DONE;
+            }
 
-/* Events are level-triggered: hiredis reads a piece at a time. */
+            if (reply == NULL) {
+                break;
+            }
 
-static void
-ngx_http_tee_redis_add_read(void *data)
-{
-    ngx_http_tee_redis_link_t  *link = data;
+            link->fed = 0;
 
-    if (!link->connection->read->active) {
-        (void) ngx_add_event(link->connection->read, NGX_READ_EVENT,
-                             NGX_LEVEL_EVENT);
-    }
-}
-
-
-static void
-ngx_http_tee_redis_del_read(void *data)
-{
-    ngx_http_tee_redis_link_t  *link = data;
-
-    if (link->connection->read->active) {
-        (void) ngx_del_event(link->connection->read, NGX_READ_EVENT, 0);
+            if (ngx_http_tee_redis_answer(link) != NGX_OK) {
+                return NGX_DONE;
+            }
+        }
     }
 }
 
 
-static void
-ngx_http_tee_redis_add_write(void *data)
+static ngx_int_t
+ngx_http_tee_redis_answer(ngx_http_tee_redis_link_t *link)
 {
-    ngx_http_tee_redis_link_t  *link = data;
+    ngx_int_t                  rc;
+    ngx_queue_t               *q;
+    ngx_http_tee_redis_t      *redis;
+    ngx_http_tee_redis_ask_t  *ask;
 
-    if (!link->connection->write->active) {
-        (void) ngx_add_event(link->connection->write, NGX_WRITE_EVENT,
-                             NGX_LEVEL_EVENT);
+    redis = link->redis;
+
+    if (link->type == REDIS_REPLY_ERROR) {
+        ngx_http_tee_redis_failed(redis, link->text);
+        return NGX_DONE;
     }
+
+    if (link->auth && link->type == REDIS_REPLY_STATUS) {
+        link->auth = 0;
+        return NGX_OK;
+    }
+
+    if (link->auth
+        || ngx_queue_empty(&link->asks)
+        || (link->type != REDIS_REPLY_STATUS && link->type != REDIS_REPLY_NIL))
+    {
+        ngx_http_tee_redis_failed(redis, "is no Redis");
+        return NGX_DONE;
+    }
+
+    rc = link->type == REDIS_REPLY_STATUS ? NGX_OK : NGX_DECLINED;
+
+    redis->pause = 0;
+
+    if (redis->away) {
+        redis->away = 0;
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "tee replay: redis \"%V\" answers again", &redis->url);
+    }
+
+    q = ngx_queue_head(&link->asks);
+    ask = ngx_queue_data(q, ngx_http_tee_redis_ask_t, queue);
+
+    ngx_http_tee_redis_end(ask, rc);
+
+    return redis->link == link ? NGX_OK : NGX_DONE;
+}
+
+
+static void *
+ngx_http_tee_redis_string(const redisReadTask *task, char *text, size_t len)
+{
+    size_t                      i;
+    ngx_http_tee_redis_link_t  *link = task->privdata;
+
+    link->type = task->type;
+
+    /* for the log */
+
+    len = ngx_min(len, sizeof(link->text) - 1);
+
+    for (i = 0; i < len; i++) {
+        link->text[i] = text[i] < 0x20 || text[i] > 0x7e ? '?' : text[i];
+    }
+
+    link->text[len] = '\0';
+
+    return link;
+}
+
+
+/* No answer is one. */
+
+static void *
+ngx_http_tee_redis_array(const redisReadTask *task,
+    ngx_http_tee_redis_count_t n)
+{
+    return NULL;
+}
+
+
+static void *
+ngx_http_tee_redis_integer(const redisReadTask *task, long long n)
+{
+    ngx_http_tee_redis_link_t  *link = task->privdata;
+
+    link->type = task->type;
+
+    return link;
+}
+
+
+static void *
+ngx_http_tee_redis_nil(const redisReadTask *task)
+{
+    ngx_http_tee_redis_link_t  *link = task->privdata;
+
+    link->type = REDIS_REPLY_NIL;
+
+    return link;
 }
 
 
 static void
-ngx_http_tee_redis_del_write(void *data)
+ngx_http_tee_redis_nothing(void *object)
 {
-    ngx_http_tee_redis_link_t  *link = data;
-
-    if (link->connection->write->active) {
-        (void) ngx_del_event(link->connection->write, NGX_WRITE_EVENT, 0);
-    }
-}
-
-
-/* The descriptor is closed by hiredis, after this. */
-
-static void
-ngx_http_tee_redis_detach(void *data)
-{
-    ngx_connection_t           *c;
-    ngx_http_tee_redis_link_t  *link = data;
-
-    c = link->connection;
-
-    ngx_http_tee_redis_del_read(link);
-    ngx_http_tee_redis_del_write(link);
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    if (link->redis->link == link) {
-        link->redis->link = NULL;
-    }
-
-    ngx_reusable_connection(c, 0);
-    ngx_free_connection(c);
-    c->fd = (ngx_socket_t) -1;
-
-    ngx_free(link);
+    /* void */
 }
