@@ -169,6 +169,9 @@ sub port { my ($self, $name) = @_; return $self->{ports}{ $name // 'http' } //= 
 sub write {
     my ($self, $name, $text, $mode) = @_;
     mkdir "$self->{dir}/$1" if $name =~ m{^(\w+)/};
+
+    # nobody else's business
+    $mode //= 0600 if $name =~ /\.(?:key|seed)$/;
     return spew("$self->{dir}/$name", $text, $mode);
 }
 

@@ -11,6 +11,7 @@ package Tee::Sealed;
 #
 # What may be said of a request, or once for all in new():
 #
+#   aead => 3                         in place of what "to" says
 #   chunked => 1                      the chunked form; split => bytes of each
 #   h2 => 1                           HTTP/2, by curl
 #   relay => [ name => value, ... ]   fields of the outer request
@@ -26,7 +27,8 @@ package Tee::Sealed;
 #   $s->{complete}                    it has come to its proper end
 #
 # The pieces of it are those of Binary HTTP, and $s->{sizes} has the lengths of
-# the chunks that were sealed.
+# the chunks that were sealed.  skip => sub { ... } of the number of a chunk
+# says which ones are not to be opened, for speed; pieces are lengths then.
 
 use strict;
 use warnings;
@@ -54,6 +56,33 @@ sub with {
 }
 
 
+# -- keys
+
+# Private keys for a gateway: key 1 of X25519 and key 2 of P-256.
+#
+#   files    for Tee::Nginx: x25519.key and p256.key
+#   conf     for a tee_gateway_keys block, with all suites
+#   x25519, p256     whom a client sends to
+#   private          by key id
+
+my @SUITES = map { "suite hkdf-sha256 $_;" }
+    qw(aes-128-gcm aes-256-gcm chacha20-poly1305);
+
+sub keys {
+    my %key = (x25519 => Tee::Ohttp::keygen(0x20), p256 => Tee::Ohttp::keygen(0x10));
+    my %id = (x25519 => 1, p256 => 2);
+
+    return {
+        files => { map { ("$_.key" => Tee::Ohttp::key_pem($key{$_})) } CORE::keys %key },
+        conf => join(' ', 'key 1 x25519.key; key 2 p256.key;',
+            @SUITES),
+        private => { map { ($id{$_} => $key{$_}) } CORE::keys %key },
+        map { ($_ => { pk => Tee::Ohttp::public_key($key{$_}), id => $id{$_},
+            aead => 1 }) } CORE::keys %key,
+    };
+}
+
+
 # -- sealing and opening
 
 # (bytes, context)
@@ -62,6 +91,7 @@ sub seal {
     my ($self, $text, %o) = @_;
 
     %o = (%$self, %o);
+    $o{to} = { %{ $o{to} }, aead => $o{aead} } if $o{aead};
 
     my @texts = ($text);
 
@@ -88,6 +118,9 @@ sub _type { $_[0] ? 'message/ohttp-chunked-req' : 'message/ohttp-req' }
 
 sub open {
     my ($self, $ctx, $outer, $chunked) = @_;
+
+    $outer //= bless { status => 0, headers => [], body => '' },
+        'Tee::Http::Response';
 
     return _failed($outer, "the gateway answered $outer->{status}")
         if $outer->{status} != 200;
@@ -153,11 +186,11 @@ sub post {
 
     # over a connection that stays
     if (my $c = $o{client}) {
-        $c->send_request($o{method} // 'POST', $o{path}, \@headers, $bytes);
+        $c->send_request($o{outer_method} // 'POST', $o{path}, \@headers, $bytes);
         return $c->response;
     }
 
-    return Tee::Http::request($o{port}, $o{method} // 'POST', $o{path},
+    return Tee::Http::request($o{port}, $o{outer_method} // 'POST', $o{path},
         \@headers, $bytes, timeout => $o{timeout}, tls => $o{tls});
 }
 
@@ -165,8 +198,9 @@ sub _command {
     my ($self, $headers, $bytes, $o, $dir) = @_;
 
     my @h = @$headers;
-    my @args = ('curl', '-s', '-N', '--http2-prior-knowledge', '-X',
-        $o->{method} // 'POST', '-D', "$dir/head", '-H', 'Expect:', '-H',
+    my $method = $o->{outer_method} // 'POST';
+    my @args = ('curl', '-s', '-N', '--http2-prior-knowledge',
+        $method eq 'HEAD' ? '-I' : ('-X', $method), '-D', "$dir/head", '-H', 'Expect:', '-H',
         'Accept:', '-H', 'User-Agent:', @{ $o->{curl} // [] });
 
     push @args, '--data-binary', '@' . spew("$dir/body", $bytes)
@@ -295,18 +329,18 @@ sub read {
         }
 
         for my $chunk ($self->{open}->($bytes)) {
-            my ($text, $final) = @$chunk;
+            my ($text, $final, $skipped) = @$chunk;
 
             if (!defined $text) {
                 $self->{ended} = $self->{broken} = 1;
                 return;
             }
 
-            push @{ $self->{sizes} }, length $text;
+            push @{ $self->{sizes} }, $skipped ? $text : length $text;
 
-            # not opened: the number of its bytes
-            push @{ $self->{ready} }, map { [ $_, $at ] } $self->{skip} ? $text
-                : $self->{bhttp}->add($text);
+            # with "skip": the number of bytes
+            push @{ $self->{ready} }, map { [ $_, $at ] }
+                $self->{skip} ? $self->{sizes}[-1] : $self->{bhttp}->add($text);
             $self->{final} = 1 if $final;
         }
 

@@ -7,6 +7,7 @@ package Tee::Test;
 #   my $tee = tee('one', host => 'a.test', address => '127.0.0.2', handler => sub { ... });
 #   $tee->{upstream}, $tee->{cert}, $tee->{id}, $tee->{endpoint}
 #   tees($one, $two)                          # the JSON of a file registry
+#   my $b = backend(sub { ... });             # a plain server: Tee::Upstream
 
 use strict;
 use warnings;
@@ -19,6 +20,7 @@ use Tee::Dns;
 use Tee::Evm;
 use Tee::Http;
 use Tee::Nginx;
+use Tee::Sealed;
 use Tee::Upstream;
 use Tee::Util qw(patience root scratch slurp spew wait_until);
 
@@ -29,7 +31,7 @@ sub import {
     no strict 'refs';
     *{"${to}::$_"} = \&{"Test::More::$_"}
         for qw(ok is isnt like unlike cmp_ok is_deeply pass fail diag note explain subtest done_testing);
-    *{"${to}::$_"} = \&$_ for qw(eventually tee tees patience root scratch slurp spew wait_until problem);
+    *{"${to}::$_"} = \&$_ for qw(backend eventually tee tees patience root scratch slurp spew wait_until problem);
     return;
 }
 
@@ -48,6 +50,17 @@ sub tee {
     $host = "[$host]" if $host =~ /:/;
     return Tee::Cert::enclave($name, endpoint => "https://$host:$port", cert => $cert, upstream => $upstream,
         map { defined $o{$_} ? ($_ => $o{$_}) : () } qw(key pcrHash paymentAddress teeType enabled));
+}
+
+# what stands behind a gateway; without a handler it tells what it was asked
+
+sub backend {
+    my ($handler, %o) = @_;
+    $handler //= sub {
+        my ($conn, $request) = @_;
+        return $conn->respond('200 OK', [ 'Content-Type' => 'text/plain' ], "$request->{method} $request->{path} $request->{body}");
+    };
+    return Tee::Upstream->new(name => 'backend', cert => undef, handler => $handler, %o);
 }
 
 sub tees { return Tee::Cert::registry(@_) }
