@@ -200,8 +200,7 @@ tee_ohttp_request_offered(const tee_ohttp_header_t *h,
     offered.suites = key->suites;
 
     return tee_hpke_key_kem(key->key) == h->kem
-           && tee_ohttp_key_has(&offered, h->kdf, h->aead)
-           && tee_ohttp_suite_known(h->kdf, h->aead);
+           && tee_ohttp_key_has(&offered, h->kdf, h->aead);
 }
 
 

@@ -266,10 +266,6 @@ tee_ohttp_stream_last(tee_ohttp_stream_t *s, tee_str_t *in)
     held = n < s->nhold ? n : s->nhold;
 
     if (held) {
-        if (n > s->max - s->len) {
-            return TEE_LIMIT;
-        }
-
         part.len = held;
         part.data = s->hold;
         rc = tee_ohttp_stream_open(s, part);
