@@ -247,13 +247,6 @@ tee_ohttp_exchange_set(tee_ohttp_exchange_t *e, const tee_hpke_t *h)
 tee_rc_t
 tee_ohttp_request_open_end(tee_ohttp_request_open_t *o, tee_str_t *plain)
 {
-    if (o->stream.rc == TEE_OK && o->stream.aead.ctx == NULL) {
-        plain->len = 0;
-        plain->data = NULL;
-
-        return tee_ohttp_stream_fail(&o->stream, TEE_INCOMPLETE);
-    }
-
     return tee_ohttp_stream_end(&o->stream, plain);
 }
 

@@ -189,12 +189,5 @@ tee_ohttp_response_nonce(tee_ohttp_response_open_t *o, tee_str_t *in)
 tee_rc_t
 tee_ohttp_response_open_end(tee_ohttp_response_open_t *o, tee_str_t *plain)
 {
-    if (o->stream.rc == TEE_OK && o->stream.aead.ctx == NULL) {
-        plain->len = 0;
-        plain->data = NULL;
-
-        return tee_ohttp_stream_fail(&o->stream, TEE_INCOMPLETE);
-    }
-
     return tee_ohttp_stream_end(&o->stream, plain);
 }

@@ -445,6 +445,12 @@ ohttp_one(ohttp_t *t, int response, const char *name)
     wrong += ohttp_open_read(&o, in) == TEE_OK;
     ohttp_open_free(&o);
 
+    ohttp_open_init(&o, t, response, OHTTP_MAX);
+    wrong += ohttp_open_read(&o, in) != TEE_OK;
+    wrong += ohttp_open_end(&o) != TEE_OK;
+    wrong += ohttp_open_end(&o) != TEE_INCOMPLETE;
+    ohttp_open_free(&o);
+
     unit_ok(wrong == 0, "%s, nothing behind the end", name);
 }
 
