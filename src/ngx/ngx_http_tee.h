@@ -19,7 +19,7 @@
 #include <tee_snapshot.h>
 
 
-#define NGX_HTTP_TEE_VERSION   "0.1.0"
+#define NGX_HTTP_TEE_VERSION   "0.2.0"
 
 
 /*

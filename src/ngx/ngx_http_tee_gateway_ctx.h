@@ -45,6 +45,20 @@ typedef enum {
 } ngx_http_tee_seal_e;
 
 
+/* What a log may say of a request that has been opened. */
+
+typedef struct {
+    ngx_http_headers_in_t          headers_in;
+    ngx_uint_t                     method;
+    ngx_str_t                      method_name;
+    ngx_str_t                      request_line;
+    ngx_str_t                      uri;
+    ngx_str_t                      args;
+    ngx_str_t                      exten;
+    ngx_str_t                      unparsed_uri;
+} ngx_http_tee_gateway_outer_t;
+
+
 /* Kept by a cleanup handler of the pool: redirects clear r->ctx. */
 
 typedef struct {
@@ -58,6 +72,8 @@ typedef struct {
     size_t                         plain_room;
     off_t                          received;
     tee_rc_t                       rc;         /* why it does not open */
+
+    ngx_http_tee_gateway_outer_t   outer;
 
     /* the request within */
     tee_str_t                      message;
@@ -128,6 +144,13 @@ ngx_int_t ngx_http_tee_gateway_refuse(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_tee_gateway_read(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
+
+/* log: keeps what logs may say, before anything of it is changed; a handler of
+ * the log phase. */
+
+void ngx_http_tee_gateway_save(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx);
+ngx_int_t ngx_http_tee_gateway_log(ngx_http_request_t *r);
 
 /* bhttp: reads the message and runs it, or answers an error.  In any
  * case the request may be gone afterwards. */

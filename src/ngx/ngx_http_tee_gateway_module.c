@@ -716,11 +716,13 @@ ngx_http_tee_gateway_padding(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* After access control and limits, before the content handler. */
+/* After access control and limits, before the content handler; and before
+ * everybody else who logs. */
 
 static ngx_int_t
 ngx_http_tee_gateway_init(ngx_conf_t *cf)
 {
+    ngx_array_t                *log;
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
@@ -732,6 +734,16 @@ ngx_http_tee_gateway_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_tee_gateway_handler;
+
+    log = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
+
+    if (ngx_array_push(log) == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = log->elts;
+    ngx_memmove(h + 1, h, (log->nelts - 1) * sizeof(ngx_http_handler_pt));
+    *h = ngx_http_tee_gateway_log;
 
     return NGX_OK;
 }

@@ -267,6 +267,8 @@ ngx_http_tee_gateway_opened(ngx_http_request_t *r,
 
     ngx_http_tee_count(NGX_HTTP_TEE_GATEWAY_OPENED);
 
+    ngx_http_tee_gateway_save(r, ctx);
+
     ctx->opened = 1;
     ctx->keepalive = r->keepalive;
     r->main_filter_need_in_memory = 1;
