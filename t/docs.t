@@ -42,7 +42,8 @@ for my $file (glob "$root/src/ngx/*.c") {
         my ($name, $flags) = ($1, $2);
         my @contexts = map { $CONTEXT{$_} // () } $flags =~ /\w+/g;
 
-        $source{$page}{$name} = join(', ', sort @contexts) || 'tee_registry';
+        $source{$page}{$name} = join(', ', sort @contexts)
+            || ($feature eq 'tee_keys' ? 'tee_gateway_keys' : $feature);
     }
 
     # a directive of the block, or a variable, otherwise
@@ -108,7 +109,7 @@ is_deeply(\%listed, \%reasons, 'the reasons of errors');
 
 my ($names) = $text =~ /reg_counter_names\[\w+\] = \{(.*?)\}/s;
 my @counters = (($names // '') =~ /"(\w+)"/g,
-    $text =~ /\{ "(?:upstream|pin|relay)", "(\w+)" \}/g);
+    $text =~ /\{ "(?:upstream|pin|relay|gateway)", "(\w+)" \}/g);
 my @unknown = grep { $status !~ /`$_`/ } @counters;
 
 cmp_ok(scalar @counters, '>', 20, 'the source has counters');
