@@ -100,7 +100,7 @@ my %have = map { my $page = $_; $page => slurp("$root/docs/$page.md") }
 my $status = $have{ngx_http_tee_status_module} . $have{ngx_http_tee_pin_module};
 
 my %reasons = map { $_ => 1 }
-    $text =~ /ngx_http_tee_problem\([^;]*?"([a-z_]+)",/g,
+    $text =~ /ngx_http_tee_(?:problem|gateway_refuse)\([^;]*?"([a-z_]+)",/g,
     map { /"([a-z_]+)"/g } $text =~ /->reason = ([^;]+);/g;
 my %listed = map { $_ => 1 }
     $have{ngx_http_tee_problem_module} =~ /^\| `([a-z_]+)` \|/mg;
@@ -145,7 +145,7 @@ my $map = slurp("$root/docs/architecture.md");
 my @lost;
 
 for my $file (map { s{.*/}{}r =~ s/\.c\z//r } glob "$root/src/*/*.c") {
-    my $tail = $file =~ s/\A(?:ngx_http_tee|tee_registry)//r;
+    my $tail = $file =~ s/\A(?:ngx_http_tee|tee_(?:registry|hpke|ohttp|bhttp))//r;
 
     push @lost, $file if $file ne 'tee' && $map !~ m{`(?:\w+/)?(?:\Q$file\E|$tail)`};
 }

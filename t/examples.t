@@ -11,10 +11,12 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
+use Crypt::PK::RSA;
 use File::Basename qw(basename);
 
 use Tee::Cert;
 use Tee::Nginx;
+use Tee::Ohttp;
 use Tee::Util qw(root scratch slurp spew);
 
 my $root = root();
@@ -25,18 +27,26 @@ my $tee = Tee::Cert::enclave('one', endpoint => 'https://127.0.0.1:8443',
 
 mkdir "$dir/$_" for qw(logs tmp);
 spew("$dir/tees.json", Tee::Cert::registry($tee));
+spew("$dir/seed", 's' x 32);
+spew("$dir/x25519.pem", Tee::Ohttp::key_pem(Tee::Ohttp::keygen()));
+spew("$dir/sign.pem",
+    Crypt::PK::RSA->new->generate_key(256)->export_key_pem('private'));
+chmod 0600, map { "$dir/$_" } qw(seed x25519.pem sign.pem);
 
 # what there is on a real machine, and not on this one
 
 my %HERE = (
     'modules/ngx_http_tee_module.so' => Tee::Nginx::module(),
+    '/etc/nginx/gateway.pem' => $cert->{file},
+    '/etc/nginx/gateway.key' => $cert->{keyfile},
+    '/etc/nginx/tee/' => "$dir/",
     '/etc/nginx/relay.pem' => $cert->{file},
     '/etc/nginx/relay.key' => $cert->{keyfile},
     '/var/log/nginx/' => "$dir/logs/",
     '/var/lib/nginx/tee/' => "$dir/",
     '/run/nginx.pid' => "$dir/nginx.pid",
 );
-my $here = join '|', map { quotemeta } sort keys %HERE;
+my $here = join '|', map { quotemeta } reverse sort keys %HERE;
 
 # nginx -t binds nothing, but opens what it would log to and makes directories
 
