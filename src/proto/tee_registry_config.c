@@ -272,9 +272,11 @@ tee_registry_ohttp_config_write(tee_write_t *w, const tee_ohttp_key_t *key,
 
     rc = tee_write_rc(&blob);
 
-    if (rc == TEE_OK) {
-        rc = tee_sig_public(pem, spki, &len);
+    if (rc != TEE_OK) {
+        return rc;
     }
+
+    rc = tee_sig_public(pem, spki, &len);
 
     if (rc != TEE_OK) {
         return rc;
