@@ -17,7 +17,9 @@
  *
  * A command has a timer, and when that ends the connection is given up, as
  * what comes behind in it is not faster.  The next one is made for a command,
- * but not before a pause, during which the server is away.
+ * but not before a pause, during which the server is away.  The timer begins
+ * when the command has been sent, which is after everything else of a turn of
+ * the event loop: what a busy worker takes is not the server's time.
  */
 
 #define NGX_HTTP_TEE_REDIS_PAUSE      100          /* milliseconds */
@@ -56,6 +58,7 @@ struct ngx_http_tee_redis_link_s {
     redisReader                *reader;
     ngx_queue_t                 asks;              /* oldest first */
     ngx_buf_t                   out;
+    ngx_msec_t                  timeout;           /* of connecting, sending */
     size_t                      fed;               /* since an answer */
     int                         type;              /* of the last answer */
     char                        text[128];
@@ -71,7 +74,9 @@ typedef struct {
     ngx_int_t                   away;
     ngx_http_tee_replay_pt      handler;
     void                       *data;
+    ngx_msec_t                  timeout;
     ngx_event_t                 timer;
+    unsigned                    sent:1;
 } ngx_http_tee_redis_ask_t;
 
 
@@ -88,7 +93,8 @@ static void ngx_http_tee_redis_cleanup(void *data);
 static ngx_int_t ngx_http_tee_redis_away(ngx_int_t away);
 static ngx_int_t ngx_http_tee_redis_command(ngx_http_tee_redis_link_t *link,
     char *command, int len);
-static ngx_int_t ngx_http_tee_redis_connect(ngx_http_tee_redis_t *redis);
+static ngx_int_t ngx_http_tee_redis_connect(ngx_http_tee_redis_t *redis,
+    ngx_msec_t timeout);
 static void ngx_http_tee_redis_failed(ngx_http_tee_redis_t *redis,
     const char *why);
 static void ngx_http_tee_redis_close(ngx_http_tee_redis_t *redis);
@@ -96,6 +102,7 @@ static void ngx_http_tee_redis_end(ngx_http_tee_redis_ask_t *ask,
     ngx_int_t rc);
 static void ngx_http_tee_redis_timeout(ngx_event_t *ev);
 static void ngx_http_tee_redis_write_handler(ngx_event_t *wev);
+static void ngx_http_tee_redis_sent(ngx_http_tee_redis_link_t *link);
 static void ngx_http_tee_redis_read_handler(ngx_event_t *rev);
 static ngx_int_t ngx_http_tee_redis_read(ngx_http_tee_redis_link_t *link);
 static ngx_int_t ngx_http_tee_redis_answer(ngx_http_tee_redis_link_t *link);
@@ -253,7 +260,9 @@ ngx_http_tee_redis_add(ngx_http_tee_redis_t *redis, const u_char digest[16],
     ngx_connection_t          *c;
     ngx_http_tee_redis_ask_t  *ask;
 
-    if (redis->link == NULL && ngx_http_tee_redis_connect(redis) != NGX_OK) {
+    if (redis->link == NULL
+        && ngx_http_tee_redis_connect(redis, timeout) != NGX_OK)
+    {
         return ngx_http_tee_redis_away(away);
     }
 
@@ -277,11 +286,12 @@ ngx_http_tee_redis_add(ngx_http_tee_redis_t *redis, const u_char digest[16],
     ask->handler = handler;
     ask->data = data;
 
+    ask->timeout = timeout;
+
     ask->timer.handler = ngx_http_tee_redis_timeout;
     ask->timer.data = ask;
     ask->timer.log = ngx_cycle->log;
 
-    ngx_add_timer(&ask->timer, timeout);
     ngx_queue_insert_tail(&redis->link->asks, &ask->queue);
 
     /* with whatever else is asked in this turn */
@@ -342,7 +352,7 @@ ngx_http_tee_redis_command(ngx_http_tee_redis_link_t *link, char *command,
 
 
 static ngx_int_t
-ngx_http_tee_redis_connect(ngx_http_tee_redis_t *redis)
+ngx_http_tee_redis_connect(ngx_http_tee_redis_t *redis, ngx_msec_t timeout)
 {
     int                         n;
     char                       *command;
@@ -405,6 +415,10 @@ ngx_http_tee_redis_connect(ngx_http_tee_redis_t *redis)
     c->write->log = c->log;
     c->read->handler = ngx_http_tee_redis_read_handler;
     c->write->handler = ngx_http_tee_redis_write_handler;
+
+    ngx_time_update();
+    ngx_add_timer(c->write, timeout);
+    link->timeout = timeout;
 
     if (redis->password.len == 0) {
         return NGX_OK;
@@ -526,10 +540,20 @@ ngx_http_tee_redis_write_handler(ngx_event_t *wev)
     link = c->data;
     b = &link->out;
 
+    if (wev->timedout) {
+        ngx_http_tee_redis_failed(link->redis, "timed out");
+        return;
+    }
+
     while (b->pos < b->last) {
         n = c->send(c, b->pos, b->last - b->pos);
 
         if (n == NGX_AGAIN) {
+
+            if (!wev->timer_set) {
+                ngx_add_timer(wev, link->timeout);
+            }
+
             break;
         }
 
@@ -544,10 +568,40 @@ ngx_http_tee_redis_write_handler(ngx_event_t *wev)
     if (b->pos == b->last) {
         b->pos = b->start;
         b->last = b->start;
+
+        if (wev->timer_set) {
+            ngx_del_timer(wev);
+        }
+
+        ngx_http_tee_redis_sent(link);
     }
 
     if (ngx_handle_write_event(wev, 0) != NGX_OK) {
         ngx_http_tee_redis_failed(link->redis, "event error");
+    }
+}
+
+
+static void
+ngx_http_tee_redis_sent(ngx_http_tee_redis_link_t *link)
+{
+    ngx_queue_t               *q;
+    ngx_http_tee_redis_ask_t  *ask;
+
+    ngx_time_update();
+
+    for (q = ngx_queue_last(&link->asks);
+         q != ngx_queue_sentinel(&link->asks);
+         q = ngx_queue_prev(q))
+    {
+        ask = ngx_queue_data(q, ngx_http_tee_redis_ask_t, queue);
+
+        if (ask->sent) {
+            break;
+        }
+
+        ask->sent = 1;
+        ngx_add_timer(&ask->timer, ask->timeout);
     }
 }
 
