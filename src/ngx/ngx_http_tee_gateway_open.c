@@ -305,6 +305,9 @@ ngx_http_tee_gateway_end(ngx_http_request_t *r,
 {
     tee_str_t  plain;
 
+    plain.len = 0;
+    plain.data = NULL;
+
     if (ctx->rc == TEE_OK) {
         ctx->rc = tee_ohttp_request_open_end(&ctx->open, &plain);
     }
