@@ -335,6 +335,8 @@ ngx_http_tee_replay_arg(ngx_http_tee_replay_args_t *args, ngx_str_t *value)
     ngx_uint_t   i;
     const char  *name;
 
+    len = 0;
+
     for (i = 0; ngx_http_tee_replay_names[i]; i++) {
         name = ngx_http_tee_replay_names[i];
         len = ngx_strlen(name);
