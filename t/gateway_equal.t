@@ -148,14 +148,18 @@ my ($etag, $modified) = map scalar $plain->header($_), qw(etag last-modified);
 my $mib = 'm' x (1 << 20);
 my $basic = encode_base64('user:secret', '');
 
-# name, method, path, fields, content; %s differs between the two
+# name, method, path, fields, content; %s differs between the two; the names are
+# those of the table in docs/ngx_http_tee_gateway_module.md
 
 my @table = (
+    'Files',
     [ 'a file' => GET => '/file.txt' ],
     [ 'HEAD of a file' => HEAD => '/file.txt' ],
     [ 'an index' => GET => '/' ],
     [ 'a directory without a slash' => GET => '/top/html' ],
     [ 'a location without a slash' => GET => '/b?x=1' ],
+
+    'Conditions and ranges',
     [ 'not modified by date' => GET => '/file.txt', [ 'If-Modified-Since' => $modified ] ],
     [ 'not modified by tag' => GET => '/file.txt', [ 'If-None-Match' => $etag ] ],
     [ 'precondition failed' => GET => '/file.txt', [ 'If-Match' => '"other"' ] ],
@@ -166,16 +170,22 @@ my @table = (
     [ 'If-Range that holds' => GET => '/file.txt', [ Range => 'bytes=0-4', 'If-Range' => $etag ] ],
     [ 'If-Range that does not' => GET => '/file.txt', [ Range => 'bytes=0-4', 'If-Range' => '"x"' ] ],
     [ 'a range of a proxied one' => GET => '/cached/age?%s', [ Range => 'bytes=0-4' ] ],
+
+    'Methods and errors',
     [ 'POST to a file' => POST => '/file.txt', [], 'text' ],
     [ 'another method' => DELETE => '/file.txt' ],
     [ 'not found, with a page' => GET => '/missing' ],
     [ 'HEAD of what is not there' => HEAD => '/missing' ],
     [ 'error_page in a location' => GET => '/page' ],
     [ 'an internal location' => GET => '/inner/file.txt' ],
+
+    'Paths',
     [ 'encoded characters' => GET => '/f%69le.txt?a=%20&b' ],
     [ 'encoded slashes and dots' => GET => '/static/..%2f/%2e/file.txt' ],
     [ 'several slashes' => GET => '//static///file.txt' ],
     [ 'a path out of the root' => GET => '/../../etc/passwd' ],
+
+    'Redirects and rewriting',
     [ 'return text' => GET => '/text?lang=de' ],
     [ 'return JSON' => GET => '/json' ],
     [ 'HEAD of return' => HEAD => '/text' ],
@@ -192,6 +202,8 @@ my @table = (
     [ 'try_files, status' => GET => '/try-code/it' ],
     [ 'if' => GET => '/if', [ 'X-If' => 'then' ] ],
     [ 'if not' => GET => '/if' ],
+
+    'Access',
     [ 'auth_basic, nobody' => GET => '/auth/file.txt' ],
     [ 'auth_basic, wrong' => GET => '/auth/file.txt', [ Authorization => 'Basic eDp5' ] ],
     [ 'auth_basic, right' => GET => '/auth/file.txt', [ Authorization => "Basic $basic" ] ],
@@ -203,9 +215,13 @@ my @table = (
     [ 'deny' => GET => '/deny/file.txt' ],
     [ 'deny, with a page' => GET => '/deny-page/x' ],
     [ 'limit_except' => POST => '/except/file.txt', [], 'x' ],
+
+    'Limits',
     [ 'limit_req, the first' => GET => '/limit/file.txt?who=%s' ],
     [ 'limit_req, the second' => GET => '/limit/file.txt?who=%s' ],
     [ 'referer' => GET => '/referer', [ Referer => 'http://bad.example/' ] ],
+
+    'Fields',
     [ 'add_header' => GET => '/headers/file.txt' ],
     [ 'add_header, not found' => GET => '/headers/missing' ],
     [ 'expires' => GET => '/expires/file.txt' ],
@@ -213,6 +229,8 @@ my @table = (
     [ 'without a tag' => GET => '/etag-off/file.txt', [ 'If-Modified-Since' => $modified ] ],
     [ 'another type' => GET => '/type/file.txt' ],
     [ 'charset' => GET => '/charset/page.html' ],
+
+    'Bodies made by filters',
     [ 'gzip' => GET => '/gzip/file.txt', [ 'Accept-Encoding' => 'gzip' ] ],
     [ 'gzip, not asked for' => GET => '/gzip/file.txt' ],
     [ 'gzip, HEAD' => HEAD => '/gzip/file.txt', [ 'Accept-Encoding' => 'gzip' ] ],
@@ -221,8 +239,12 @@ my @table = (
     [ 'SSI' => GET => '/ssi/ssi.shtml?x=y' ],
     [ 'SSI, HEAD' => HEAD => '/ssi/ssi.shtml' ],
     [ 'a GIF' => GET => '/gif' ],
+
+    'FastCGI',
     [ 'FastCGI' => GET => '/fcgi/x?q=1' ],
     [ 'FastCGI, with content' => POST => '/fcgi/x', [ 'Content-Type' => 'a/b' ], 'content' x 10_000 ],
+
+    'Proxied requests',
     [ 'proxied' => GET => '/b/x?y=%%20', [ 'X-A' => 1, 'X-B' => 'b', 'X-A' => 2, 'User-Agent' => 'it', Accept => '*/*' ] ],
     [ 'proxied, cookies' => GET => '/b/x', [ Cookie => 'a=1; b=2', 'X-Forwarded-For' => '192.0.2.1' ] ],
     [ 'proxied, a large head' => GET => '/b/x', [ Cookie => 'c' x 20_000 ] ],
@@ -233,6 +255,8 @@ my @table = (
     [ 'proxied, 20 MiB unbuffered' => POST => '/unbuffered/x', [], $mib x 20 ],
     [ 'content in a file' => POST => '/upload/x', [], 'y' x 300_000 ],
     [ 'too much content' => POST => '/small/x', [], 'y' x 2000 ],
+
+    'Proxied responses',
     [ '20 MiB come back' => GET => '/b/big' ],
     [ '20 MiB come back unbuffered' => GET => '/unbuffered/big' ],
     [ 'in chunks' => GET => '/b/chunked' ],
@@ -251,6 +275,8 @@ my @table = (
     [ 'cookies rewritten' => GET => '/redirect/cookies' ],
     [ 'a field hidden' => GET => '/hide/cookies' ],
     [ 'X-Accel-Redirect' => GET => '/b/accel' ],
+
+    'Failures, caches, mirrors',
     [ 'the backend is away' => GET => '/down/' ],
     [ 'the backend is away, with a page' => GET => '/down-page/' ],
     [ 'not stored yet' => GET => '/cached/cookies?%s' ],
@@ -284,7 +310,16 @@ sub brief {
 
 my %sealed = (whole => $g, parts => $g->with(chunked => 1));
 
+my (@sections, %names);
+
 for my $case (@table) {
+    ref $case ? push @{ $names{ $sections[-1] } }, $case->[0] : push @sections, $case;
+}
+
+my %row = slurp(root() . '/docs/ngx_http_tee_gateway_module.md') =~ /^\| ([^|\n]+) \| ([^|\n]+) \|$/mg;
+is $row{$_} // '', join('; ', @{ $names{$_} }), "the documentation says what is compared: $_" for @sections;
+
+for my $case (grep ref, @table) {
     my ($name, $method, $path, $fields, $content) = @$case;
     my @fields = @{ $fields // [] };
 
