@@ -308,6 +308,33 @@ is $t->get('/v1/ohttp/config')->{body}, $r->{body}, 'it is signed once';
 
 cmp_ok $t->status->{counters}{gateway}{keys}, '>', 50, 'lists are counted';
 
+# -- memory: the seed is where no core dump has it; a sanitizer's is too large
+
+# what kinds of a process's memory have a text
+
+sub found {
+    my ($pid, $text) = @_;
+    my ($from, $to, $readable, %found);
+    no warnings 'portable';
+    open my $memory, '<:raw', "/proc/$pid/mem" or die "memory of $pid: $!\n";
+
+    for (split /^/, slurp("/proc/$pid/smaps")) {
+        ($from, $to, $readable) = (hex $1, hex $2, $3 eq 'r') if /^([0-9a-f]+)-([0-9a-f]+) (.)/;
+        next unless /^VmFlags:(.*)/ && $readable;
+        my $flags = $1;
+        sysseek $memory, $from, 0;
+        sysread $memory, my $bytes, $to - $from or next;
+        $found{ $flags =~ /\bdd\b/ ? 'not dumped' : 'dumped' } = 1 if index($bytes, $text) >= 0;
+    }
+
+    return join ' ', sort keys %found;
+}
+
+if (!$ENV{TEE_SANITIZE}) {
+    is found($_, $seed), 'not dumped', 'a worker has the seed where no core dump has it' for $t->workers;
+    is found($_, $middle), '', 'and no text of a key file' for $t->workers;
+}
+
 # -- a reload reads files again; one that cannot be read changes nothing
 
 my $before = $t->get('/files')->{body};
