@@ -15,6 +15,9 @@ my $t = Tee::Nginx->new(
     files => { %{ $keys->{files} }, 'og.key' => Tee::Ohttp::key_pem($og) },
     vars => { backend => $backend->port },
     http => <<'CONF');
+    log_format all '$request $request_uri $uri $args $host $http_x_secret $request_body $request_filename $http_host $status';
+    access_log %%DIR%%/logs/access.log combined;
+    access_log %%DIR%%/logs/all.log all;
     tee_gateway_keys main {
         key 1 x25519.key;
         key 2 p256.key;
@@ -354,7 +357,10 @@ for my $indeterminate (0, 1) {
     $g->request(GET => 'SECRETPATH');
     $g->request('SECRET METHOD' => '/');
     $g->with(path => '/dated')->request(GET => '/', headers => [ [ date => 'SECRETDATE' ] ]);
-    unlike $t->log, qr/SECRET/, 'nothing of it is in the log';
+    unlike $t->log, qr/SECRET/, 'nothing of it is in the error log';
+    ok wait_until { $t->read('logs/all.log') =~ m{/dated.*\n\z} && $t->access_log =~ m{/dated.*\n\z} };
+    is_deeply [ grep /SECRET/, split /\n/, $t->access_log . $t->read('logs/all.log') ], [], 'nor in any access log';
+    like $t->access_log, qr{"POST /ohttp HTTP/1\.1" 200}, 'which have the outer request';
     unlike $t->log, qr/\[(?:warn|error|crit|alert)\]/, 'and none of all this is worth more than a note';
 }
 

@@ -12,6 +12,7 @@ use Time::HiRes qw(sleep time);
 
 my $begin = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 my $piece = 'x' x (1 << 16);
+my $go = scratch() . '/go';
 
 # as much as is taken; notes when nothing was for a while, and when it is over
 
@@ -78,6 +79,12 @@ my %answer = (
         $conn->note('left');
         return 0;
     },
+    '/hints' => sub {
+        my ($conn) = @_;
+        $conn->send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n");
+        $conn->note('hinted') if !wait_until { -e $go } 20;
+        return $conn->respond('200 OK', [ 'Content-Type' => 'text/plain' ], 'page');
+    },
     '/cut-chunks' => sub { $_[0]->send($begin); $_[0]->send_chunk("data: $_\n\n") for 1 .. 3; return 0 },
     '/cut-length' => sub { $_[0]->send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", 'x' x 50_000); return 0 },
     '/cut-short' => sub { $_[0]->send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 'x'); return 0 },
@@ -97,12 +104,13 @@ my $server = <<'CONF';
         proxy_http_version 1.1;
         proxy_max_temp_file_size 0;
         location = /ohttp { tee_gateway main; tee_gateway_target inside.example; }
-        location / { proxy_pass http://127.0.0.1:%%backend%%; }
+        location / { proxy_pass http://127.0.0.1:%%backend%%; %%hints%% }
         location /unbuffered/ { proxy_pass http://127.0.0.1:%%backend%%/; proxy_buffering off; }
 CONF
 my $gateway = Tee::Nginx->new(
     files => $keys->{files},
-    vars => { backend => $backend->port, cert => $cert->{file}, key => $cert->{keyfile} },
+    vars => { backend => $backend->port, cert => $cert->{file}, key => $cert->{keyfile},
+        hints => Tee::Nginx::version() >= 1.029 ? 'early_hints 1;' : '' },
     http => <<"CONF");
     tee_gateway_keys main { $keys->{conf} }
     server { listen 127.0.0.1:%%PORT_http%% sndbuf=65536; $server }
@@ -168,6 +176,32 @@ sub median { my @s = sort { $a <=> $b } @_; return $s[ $#s / 2 ] }
         diag sprintf '%s: %.2f ms added, median of 20 events, %.2f at most', $way, $added, 1000 * ((sort { $b <=> $a } @took)[0] - median(@plain));
         cmp_ok $added, '<', $ENV{TEE_SANITIZE} ? 50 : 5, "$way: less than 5 ms later than without";
     }
+}
+
+# informational responses, which nginx passes on since 1.29.0
+
+if (Tee::Nginx::version() >= 1.029) {
+    for my $way ('the gateway, HTTP/1.1', 'the gateway, HTTP/2') {
+        unlink $go;
+        my $s = $ways{$way}->stream(GET => '/hints');
+        my ($texts, $r) = ('');
+
+        # the final status is not sent before the hint has come
+        while (defined(my $bytes = $s->raw)) {
+            $texts .= join '', map $_->[0] // 'broken', $s->{open}->($bytes);
+            spew($go, 1) if $texts =~ m{^\x03\x40\x67.*</a\.css>; rel=preload}s;
+        }
+
+        $texts .= join '', map $_->[0] // 'broken', $s->{open}->();
+        $r = Tee::Bhttp::parse_response($texts) // {};
+        is_deeply [ map [ $_->{status}, map "@$_", @{ $_->{headers} } ], @{ $r->{informational} } ],
+            [ [ 103, 'link </a.css>; rel=preload' ] ], "$way: early hints";
+        is "$r->{status} $r->{content}", '200 page', "$way: and then the answer";
+        is_deeply [ grep $_ eq 'hinted', $backend->notes ], [], "$way: in that order";
+        $r = $ways{$way}->request(GET => '/hints');
+        is "$r->{status} $r->{body}", '200 page', "$way, whole: the answer";
+    }
+
 }
 
 # length
