@@ -143,6 +143,10 @@ sub x25519 {
 			skR => $c->{private}, wire_hex => $wire,
 			chunked => JSON::PP::false)->{error}, 'crypto',
 			"x25519 $c->{tcId}, as an encapsulated key");
+
+		my $list = '0029010020' . $c->{public} . '000400010001';
+		is_deeply(ask(op => 'key_configs', content_hex => $list)
+			->{key_ids}, [], "x25519 $c->{tcId}, as a key");
 	}
 
 	# what comes of another spelling of a point is computed here
