@@ -47,12 +47,12 @@ my $t = Tee::Nginx->new(
 CONF
 
 sub get { return $t->get(@_) }
-sub backend { return scalar $_[0]->header('x-backend') // "status $_[0]{status}" }
+sub answered_by { return scalar $_[0]->header('x-backend') // "status $_[0]{status}" }
 
 sub used {
     my ($path, $n) = @_;
     my %used;
-    $used{ backend(get($path)) }++ for 1 .. $n;
+    $used{ answered_by(get($path)) }++ for 1 .. $n;
     return \%used;
 }
 
@@ -77,7 +77,7 @@ for my $tee (@tees) {
         'with 0x' => $id, 'without 0x' => substr($id, 2), 'in upper case' => '0x' . uc substr($id, 2),
         'with 0X' => '0X' . substr($id, 2),
     );
-    is backend(get('/id', [ 'X-TEE-ID' => $spelled{$_} ])), $tee->{name}, "$tee->{name} by its id, $_" for sort keys %spelled;
+    is answered_by(get('/id', [ 'X-TEE-ID' => $spelled{$_} ])), $tee->{name}, "$tee->{name} by its id, $_" for sort keys %spelled;
     is scalar get('/id', [ 'X-TEE-ID' => $id ])->header('x-tee'), $id, "\$tee_id is that of $tee->{name}";
 }
 
@@ -87,7 +87,7 @@ problem(get('/id'), 400, 'missing_tee_id', 'so is none');
 for my $bad ('0x', 'xyz', substr($one->{id}, 0, 65), "$one->{id}0", "$one->{id} ", 'g' x 64, "$one->{id},$two->{id}") {
     my $r = get('/id', [ 'X-TEE-ID' => "$bad" ]);
     like $r->{status}, $bad =~ / $/ ? qr/^(?:200|40[04])$/ : qr/^40[04]$/, "an id that is none is refused: $bad";
-    is backend($r), "status $r->{status}", 'and goes nowhere' unless $bad =~ / $/;
+    is answered_by($r), "status $r->{status}", 'and goes nowhere' unless $bad =~ / $/;
 }
 
 # failures
@@ -107,7 +107,7 @@ is_deeply $one_only, { one => 3, 'status 502' => 3 }, 'proxy_next_upstream off i
 
 my $r = get('/half_id', [ 'X-TEE-ID' => $dead->{id} ]);
 is $r->{status}, 502, 'a TEE that was asked for by id has no deputy';
-is backend(get('/half_id', [ 'X-TEE-ID' => $one->{id} ])), 'one', 'the others are as they were';
+is answered_by(get('/half_id', [ 'X-TEE-ID' => $one->{id} ])), 'one', 'the others are as they were';
 
 # nothing to choose from
 
