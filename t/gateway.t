@@ -17,7 +17,8 @@ my $backend = backend(sub {
         '/nothing' => [ '204 No Content', [ 'X-Kept' => 1 ], undef ],
         '/same' => [ '304 Not Modified', [ ETag => '"e"' ], undef ],
         '/teapot' => [ "418 I'm a teapot", [], 'short and stout' ],
-        '/hop' => [ '200 OK', [ Connection => 'X-Hop', 'X-Hop' => 1, 'Keep-Alive' => 'timeout=5', 'X-Kept' => 1 ], 'x' ],
+        '/hop' => [ '200 OK', [ Connection => 'X-Hop', 'X-Hop' => 1, 'Keep-Alive' => 'timeout=5', Upgrade => 'x', 'Proxy-Connection' => 'x',
+            TE => 'x', 'X-Kept' => 1 ], 'x' ],
     );
     my $answer = $answer{ $request->{path} };
 
@@ -181,7 +182,7 @@ is $r->{status}, 200, 'fields of a connection are no error';
 unlike $r->{body}, qr/secret/, 'and are not passed on';
 like $r->{body}, qr/^x-kept: ok\r$/mi, 'while others are';
 $r = $g->request(GET => '/hop');
-is_deeply [ grep /^(?:x-kept|keep|connection|transfer)/, map $_->[0], @{ $r->{headers} } ], ['x-kept'], 'the same in a response';
+is_deeply [ grep /^(?:x-kept|keep|connection|transfer|upgrade|proxy|te)/, map $_->[0], @{ $r->{headers} } ], ['x-kept'], 'the same in a response';
 
 # connections
 
