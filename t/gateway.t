@@ -232,7 +232,8 @@ for my $chunked (0, 1) {
 
 # nginx answers before it has read everything, which curl takes for no answer
 
-for my $case ([ 415, 'media_type', 'a/b', 'x' ], [ 422, 'unknown_key', 'message/ohttp-req', 'x' x 100 ],
+for my $case ([ 415, 'media_type', 'a/b', 'x' ],
+    [ 400, 'undecryptable', 'message/ohttp-req', pack('Cnnn', 1, 0x20, 1, 1) . 'x' x 100 ], [ 422, 'unknown_key', 'message/ohttp-req', 'x' x 100 ],
     [ 413, 'too_large', 'message/ohttp-req', 'x' x 1001 ])
 {
     my ($status, $reason, $type, $bytes) = @$case;

@@ -47,6 +47,7 @@ my $t = Tee::Nginx->new(
         }
         location = /to-gateway { rewrite ^ /ohttp last; }
         location = /page-gateway { error_page 404 = /ohttp; return 404; }
+        location /down { proxy_pass http://127.0.0.1:1; }
         location /internal { internal; return 200 internal; }
         location /vars { return 200 "$host $http_x_y $content_length"; }
         location /tee/status { tee_status; }
@@ -362,6 +363,16 @@ for my $indeterminate (0, 1) {
     is_deeply [ grep /SECRET/, split /\n/, $t->access_log . $t->read('logs/all.log') ], [], 'nor in any access log';
     like $t->access_log, qr{"POST /ohttp HTTP/1\.1" 200}, 'which have the outer request';
     unlike $t->log, qr/\[(?:warn|error|crit|alert)\]/, 'and none of all this is worth more than a note';
+
+    # nginx ends its messages with the request and with what it asked upstream
+    for my $chunked (0, 1) {
+        my $r = $g->request(GET => '/down/SECRETPATH?SECRETQUERY', chunked => $chunked,
+            headers => [ [ referer => 'http://inside.example/SECRETREFERER' ] ]);
+        is $r->{status}, 502, 'a backend that is away';
+    }
+
+    is_deeply [ grep /SECRET/, split /\n/, $t->log ], [], 'the log does not tell who was asked for what';
+    like $t->log, qr/\[error\].*connect\(\) failed.*request: "POST \/ohttp HTTP/, 'but that it was away';
 }
 
 $t->finish;
