@@ -22,6 +22,20 @@ my $backend = backend(sub {
     );
     my $answer = $answer{ $request->{path} };
 
+    # a page, and what is included in it, which takes its time
+
+    return $conn->respond('200 OK', [ 'Content-Type' => 'text/html' ], 'a <!--#include virtual="/piece" --> b')
+        if $request->{path} eq '/page';
+
+    if ($request->{path} eq '/piece') {
+        $conn->send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for my $text ('one', ' two') {
+            select undef, undef, undef, 0.1;
+            $conn->send(sprintf "%x\r\n%s\r\n", length $text, $text);
+        }
+        return $conn->send("0\r\n\r\n");
+    }
+
     if ($answer && !defined $answer->[2]) {
         my @h = @{ $answer->[1] };
         return $conn->send("HTTP/1.1 $answer->[0]\r\n$h[0]: $h[1]\r\n\r\n");
@@ -55,6 +69,8 @@ my $server = <<'CONF';
         location = /trailer { add_trailer X-Sum abc; add_trailer X-More def; alias %%DIR%%/html/file; }
         location /file { alias %%DIR%%/html/file; }
         location /empty { return 200; }
+        location = /page { ssi on; proxy_pass http://127.0.0.1:%%backend%%; proxy_set_header Host $host; }
+        location = /piece { proxy_buffering off; proxy_pass http://127.0.0.1:%%backend%%; }
         location /tee/status { tee_status; }
         location / { proxy_pass http://127.0.0.1:%%backend%%; proxy_pass_request_headers on; proxy_set_header Host $host; }
 CONF
@@ -151,6 +167,12 @@ for my $chunked (0, 1) {
     $r = $g->request(GET => '/trailer', chunked => $chunked);
     is_deeply [ $r->{body}, map "@$_", @{ $r->{trailers} } ], [ 'of the file', 'x-sum abc', 'x-more def' ], "trailers: $form"
         or diag explain $r;
+}
+
+# a part that comes slowly is no page that breaks off
+
+for my $chunked (0, 1) {
+    is $g->request(GET => '/page', chunked => $chunked)->{body}, 'a one two b', 'a page put together: ' . ($chunked ? 'chunked' : 'whole');
 }
 
 # what the locations see

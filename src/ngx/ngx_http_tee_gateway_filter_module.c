@@ -242,10 +242,14 @@ ngx_http_tee_gateway_add(ngx_http_request_t *r,
         if (b->flush || b->recycled) {
             ctx->flush = 1;
 
-            /* an upstream that has failed in the middle leaves it at that */
+            /*
+             * An upstream that has failed in the middle leaves it at that;
+             * while a subrequest has its turn, it is none of the upstream's.
+             */
 
             if (!b->last_buf && ngx_buf_size(b) == 0
-                && r->upstream && r->upstream->cleanup == NULL)
+                && r->upstream && r->upstream->cleanup == NULL
+                && r->connection->data == r)
             {
                 ctx->failed = 1;
             }
