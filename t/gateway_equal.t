@@ -68,6 +68,7 @@ my $t = Tee::Nginx->new(
     client_max_body_size 21m;
     client_body_buffer_size 64k;
     types { text/html html shtml; text/plain txt; application/json json; }
+    charset_map small large { 6C 4C; 66 46; }
     map $arg_lang $greeting { default hello; de hallo; }
 
     server {
@@ -102,7 +103,7 @@ my $t = Tee::Nginx->new(
         location /gzip/ { alias %%DIR%%/html/; gzip on; gzip_types text/plain; gzip_vary on; gzip_proxied any; gzip_http_version 1.0; gzip_min_length 100; }
         location /gzip-b/ { proxy_pass http://127.0.0.1:%%backend%%/; gzip on; gzip_types text/plain; gzip_min_length 10; gzip_vary on; }
         location /ssi/ { ssi on; alias %%DIR%%/html/; }
-        location /sub/ { alias %%DIR%%/html/; sub_filter line Zeile; sub_filter_once off; sub_filter_types *; }
+        location /recoded/ { alias %%DIR%%/html/; charset large; source_charset small; charset_types *; }
         location /charset/ { alias %%DIR%%/html/; charset utf-8; charset_types *; }
         location /headers/ { alias %%DIR%%/html/; add_header X-A 1; add_header X-B 2; add_header X-A 3 always; add_header X-Uri $request_uri; }
         location /expires/ { alias %%DIR%%/html/; expires max; }
@@ -235,7 +236,7 @@ my @table = (
     [ 'gzip, not asked for' => GET => '/gzip/file.txt' ],
     [ 'gzip, HEAD' => HEAD => '/gzip/file.txt', [ 'Accept-Encoding' => 'gzip' ] ],
     [ 'gzip of a proxied one' => GET => '/gzip-b/chunked', [ 'Accept-Encoding' => 'gzip' ] ],
-    [ 'sub_filter' => GET => '/sub/file.txt' ],
+    [ 'recoded' => GET => '/recoded/file.txt' ],
     [ 'SSI' => GET => '/ssi/ssi.shtml?x=y' ],
     [ 'SSI, HEAD' => HEAD => '/ssi/ssi.shtml' ],
     [ 'a GIF' => GET => '/gif' ],
@@ -353,6 +354,12 @@ for my $case (grep ref, @table) {
     isnt $one->{body}, $two->{body}, 'another body is another';
     $two = essence($t->get('/headers/file.txt', [ Host => 'inside.example' ]), '/');
     like $two->{fields}, qr/x-a: 1\nx-b: 2\nx-a: 3\n/, 'fields are compared in order';
+
+    # and filters have something to do
+    my $say = sub { my ($path) = @_; return $g->request(GET => $path, headers => [ [ 'accept-encoding' => 'gzip' ] ]) };
+    like $say->('/recoded/file.txt')->{body}, qr/^Line 1 oF the FiLe$/m, 'letters are changed';
+    like $say->('/ssi/ssi.shtml?x=y')->{body}, qr/^\[b\] line 1 of.*yes$/s, 'SSI is run';
+    is $say->('/gzip/file.txt')->header('content-encoding'), 'gzip', 'and so is gzip';
 }
 
 $t->finish;
