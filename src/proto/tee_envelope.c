@@ -19,7 +19,6 @@
 
 static tee_rc_t tee_envelope_members(tee_str_t json, const tee_json_t *root,
     uint8_t *to, size_t *len);
-static int tee_envelope_dropped(tee_str_t name);
 static tee_envelope_endpoint_t tee_envelope_endpoint(const tee_json_t *root);
 static size_t tee_envelope_blank(tee_str_t json, size_t pos);
 static size_t tee_envelope_string(tee_str_t json, size_t pos);
@@ -135,7 +134,7 @@ tee_envelope_members(tee_str_t json, const tee_json_t *root, uint8_t *to,
 }
 
 
-static int
+int
 tee_envelope_dropped(tee_str_t name)
 {
     size_t  i;

@@ -40,6 +40,10 @@ TEE_MUST_CHECK tee_rc_t tee_envelope_request(tee_str_t json,
     const tee_alloc_t *alloc, tee_str_t *body,
     tee_envelope_endpoint_t *endpoint);
 
+/* 1 if a member with this name is removed. */
+
+int tee_envelope_dropped(tee_str_t name);
+
 
 /* The cost block; all three are texts of digits, with a decimal point where
  * the name does not end with "opg". */

@@ -10,6 +10,7 @@
 #include <yajl/yajl_parse.h>
 
 #include <tee_json.h>
+#include <tee_json_text.h>
 #include <tee_text.h>
 
 
@@ -44,16 +45,17 @@ typedef struct {
     size_t                 nodes;
     size_t                 depth;
     tee_rc_t               rc;
-    tee_json_level_t       levels[TEE_JSON_MAX_DEPTH + 1];
+    unsigned               python:1;
+    tee_json_level_t       levels[TEE_JSON_PYTHON_DEPTH + 1];
 
     tee_json_block_t       blocks;
     jmp_buf                nomem;
 } tee_json_state_t;
 
 
+static tee_rc_t tee_json_build(tee_str_t text, size_t max_nodes,
+    unsigned python, tee_json_doc_t *doc);
 static tee_rc_t tee_json_run(tee_json_state_t *s);
-static tee_rc_t tee_json_check(tee_str_t text);
-static int tee_json_unit(tee_str_t text, size_t pos, unsigned *unit);
 static tee_json_t *tee_json_add(tee_json_state_t *s, tee_json_type_t type);
 static int tee_json_keep(tee_json_state_t *s, const void *p, size_t len,
     tee_str_t *out);
@@ -71,6 +73,9 @@ static int tee_json_on_end(void *ctx);
 static void *tee_json_malloc(void *ctx, size_t size);
 static void *tee_json_realloc(void *ctx, void *p, size_t size);
 static void tee_json_release(void *ctx, void *p);
+
+
+static const tee_str_t  tee_json_nan = tee_string("NaN");
 
 
 static const yajl_callbacks  tee_json_callbacks = {
@@ -92,24 +97,56 @@ tee_rc_t
 tee_json_parse(tee_str_t text, size_t max_nodes, const tee_alloc_t *alloc,
     tee_json_doc_t *doc)
 {
-    tee_rc_t           rc;
-    tee_json_state_t   s;
-    tee_json_block_t  *b, *next;
+    tee_rc_t  rc;
 
     doc->root = NULL;
     tee_arena_init(&doc->arena, alloc);
 
-    rc = tee_json_check(text);
+    rc = tee_json_text_check(text);
 
     if (rc != TEE_OK) {
         return rc;
     }
+
+    return tee_json_build(text, max_nodes, 0, doc);
+}
+
+
+tee_rc_t
+tee_json_parse_python(tee_str_t text, size_t max_nodes,
+    const tee_alloc_t *alloc, tee_json_doc_t *doc)
+{
+    tee_rc_t  rc;
+
+    doc->root = NULL;
+    tee_arena_init(&doc->arena, alloc);
+
+    rc = tee_json_text_python(text, &doc->arena, &text);
+
+    if (rc != TEE_OK) {
+        return rc;
+    }
+
+    return tee_json_build(text, max_nodes, 1, doc);
+}
+
+
+static tee_rc_t
+tee_json_build(tee_str_t text, size_t max_nodes, unsigned python,
+    tee_json_doc_t *doc)
+{
+    tee_rc_t           rc;
+    tee_json_state_t   s;
+    tee_json_block_t  *b, *next;
+
+    const tee_alloc_t  *alloc = doc->arena.alloc;
 
     memset(&s, 0, sizeof(tee_json_state_t));
 
     s.doc = doc;
     s.text = text;
     s.nodes = max_nodes;
+    s.python = python != 0;
     s.levels[0].tail = &doc->root;
     s.blocks.s.next = &s.blocks;
     s.blocks.s.prev = &s.blocks;
@@ -162,7 +199,7 @@ tee_json_run(tee_json_state_t *s)
         return TEE_NOMEM;
     }
 
-    /* tee_json_check() is stricter */
+    /* what has been looked at is valid, but for half a pair */
 
     (void) yajl_config(h, yajl_dont_validate_strings, 1);
 
@@ -179,95 +216,6 @@ tee_json_run(tee_json_state_t *s)
     }
 
     return status == yajl_status_ok ? TEE_OK : TEE_MALFORMED;
-}
-
-
-/*
- * yajl accepts overlong UTF-8, turns half a surrogate pair into "?", takes an
- * empty text, and has two more characters for white space.
- */
-
-static tee_rc_t
-tee_json_check(tee_str_t text)
-{
-    size_t          i;
-    unsigned        unit;
-    const uint8_t  *p;
-
-    if (text.len == 0 || !tee_utf8_valid(text)
-        || memchr(text.data, '\v', text.len) != NULL
-        || memchr(text.data, '\f', text.len) != NULL)
-    {
-        return TEE_MALFORMED;
-    }
-
-    i = 0;
-
-    /* a backslash can only be in a string; anywhere else yajl refuses it */
-
-    for ( ;; ) {
-        p = memchr(text.data + i, '\\', text.len - i);
-
-        if (p == NULL) {
-            return TEE_OK;
-        }
-
-        i = (size_t) (p - text.data);
-
-        if (!tee_json_unit(text, i, &unit)) {
-            i += 2;
-
-            if (i > text.len) {
-                return TEE_MALFORMED;
-            }
-
-            continue;
-        }
-
-        i += 6;
-
-        if (unit < 0xd800 || unit > 0xdfff) {
-            continue;
-        }
-
-        /* RFC 3629, 3: a pair, high half first, is one code point */
-
-        if (unit > 0xdbff || !tee_json_unit(text, i, &unit)
-            || unit < 0xdc00 || unit > 0xdfff)
-        {
-            return TEE_MALFORMED;
-        }
-
-        i += 6;
-    }
-}
-
-
-/* 1 if there is a \u escape here. */
-
-static int
-tee_json_unit(tee_str_t text, size_t pos, unsigned *unit)
-{
-    uint8_t    b[2];
-    tee_str_t  digits;
-
-    if (text.len - pos < 6
-        || text.data[pos] != '\\'
-        || text.data[pos + 1] != 'u')
-    {
-        return 0;
-    }
-
-    digits.len = 4;
-    digits.data = text.data + pos + 2;
-
-    if (tee_hex_decode(digits, b) != TEE_OK) {
-        return 0;
-    }
-
-    *unit = (unsigned) b[0] << 8 | b[1];
-
-    return 1;
 }
 
 
@@ -337,8 +285,8 @@ tee_json_open(tee_json_state_t *s, tee_json_type_t type)
 {
     tee_json_t  *node;
 
-    if (s->depth == TEE_JSON_MAX_DEPTH) {
-        s->rc = TEE_LIMIT;
+    if (s->depth == (s->python ? TEE_JSON_PYTHON_DEPTH : TEE_JSON_MAX_DEPTH)) {
+        s->rc = s->python ? TEE_UNSUPPORTED : TEE_LIMIT;
         return 0;
     }
 
@@ -381,9 +329,15 @@ tee_json_on_bool(void *ctx, int value)
 static int
 tee_json_on_number(void *ctx, const char *p, size_t len)
 {
-    tee_json_t  *node;
+    tee_json_t        *node;
+    tee_json_state_t  *s = ctx;
 
-    node = tee_json_add(ctx, TEE_JSON_NUMBER);
+    node = tee_json_add(s, TEE_JSON_NUMBER);
+
+    if (node && s->python && tee_json_text_nan(p, len)) {
+        node->text = tee_json_nan;
+        return 1;
+    }
 
     return node && tee_json_keep(ctx, p, len, &node->text);
 }

@@ -18,7 +18,8 @@
  * a member that somebody asks for must not be there twice.  Numbers stay text.
  */
 
-#define TEE_JSON_MAX_DEPTH  64
+#define TEE_JSON_MAX_DEPTH     64
+#define TEE_JSON_PYTHON_DEPTH  512
 
 
 typedef enum {
@@ -63,6 +64,20 @@ typedef struct {
 
 TEE_MUST_CHECK tee_rc_t tee_json_parse(tee_str_t text, size_t max_nodes,
     const tee_alloc_t *alloc, tee_json_doc_t *doc);
+
+/*
+ * Reads what Python's json.loads() takes from a text that is UTF-8, to see the
+ * same in it.  That is, besides JSON: NaN, Infinity and -Infinity, which are
+ * numbers with the texts "NaN", "9e999" and "-9e999"; and a \u escape that is
+ * half of a pair, which stands in its text as three bytes in the manner of
+ * UTF-8, ED A0 80 to ED BF BF.  So texts are UTF-8 or have such halves; the
+ * order of their bytes is the order of their code points in any case.
+ *
+ * As above, but TEE_UNSUPPORTED is deeper than TEE_JSON_PYTHON_DEPTH.
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_json_parse_python(tee_str_t text,
+    size_t max_nodes, const tee_alloc_t *alloc, tee_json_doc_t *doc);
 
 void tee_json_free(tee_json_doc_t *doc);
 

@@ -28,7 +28,8 @@ static const driver_op_t *const  driver_tables[] = {
     driver_registry_ops,
     driver_hpke_ops,
     driver_ohttp_ops,
-    driver_bhttp_ops
+    driver_bhttp_ops,
+    driver_signed_ops
 };
 
 

@@ -40,6 +40,7 @@ extern const driver_op_t  driver_registry_ops[];
 extern const driver_op_t  driver_hpke_ops[];
 extern const driver_op_t  driver_ohttp_ops[];
 extern const driver_op_t  driver_bhttp_ops[];
+extern const driver_op_t  driver_signed_ops[];
 
 extern const tee_alloc_t  driver_alloc;
 
