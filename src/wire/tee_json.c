@@ -205,6 +205,13 @@ tee_json_run(tee_json_state_t *s)
 
     status = yajl_parse(h, s->text.data, s->text.len);
 
+    /* a string that does not end, behind a value that has, is no error of
+     * yajl's; a line feed in it is */
+
+    if (status == yajl_status_ok) {
+        status = yajl_parse(h, (const unsigned char *) "\n", 1);
+    }
+
     if (status == yajl_status_ok) {
         status = yajl_complete_parse(h);
     }
