@@ -9,6 +9,7 @@
 #include <tee_billing.h>
 #include <tee_envelope.h>
 #include <tee_json.h>
+#include <tee_sse.h>
 #include <tee_text.h>
 #include <tee_write.h>
 
@@ -25,7 +26,6 @@ static size_t tee_envelope_string(tee_str_t json, size_t pos);
 static size_t tee_envelope_value(tee_str_t json, size_t pos);
 
 static int tee_envelope_find(tee_str_t in, const char *text);
-static size_t tee_envelope_data(tee_str_t event, uint8_t *to);
 static tee_rc_t tee_envelope_block(tee_str_t json, const tee_alloc_t *alloc,
     tee_envelope_cost_t *cost);
 static tee_rc_t tee_envelope_digits(const tee_json_t *block, const char *name,
@@ -282,7 +282,7 @@ tee_envelope_cost(tee_str_t in, int event, const tee_alloc_t *alloc,
         return TEE_NOMEM;
     }
 
-    json.len = tee_envelope_data(in, p);
+    json.len = tee_sse_data(in, p);
     json.data = p;
 
     rc = tee_envelope_block(json, alloc, cost);
@@ -319,51 +319,6 @@ tee_envelope_find(tee_str_t in, const char *text)
     }
 
     return 0;
-}
-
-
-/* The data lines of an event, joined as WHATWG HTML, 9.2.6 has it. */
-
-static size_t
-tee_envelope_data(tee_str_t event, uint8_t *to)
-{
-    size_t     i, len;
-    tee_str_t  line, name;
-
-    len = 0;
-
-    while (event.len) {
-
-        for (i = 0; i < event.len; i++) {
-            if (event.data[i] == '\n' || event.data[i] == '\r') {
-                break;
-            }
-        }
-
-        line.len = i;
-        line.data = event.data;
-
-        /* the LF of a CR LF makes an empty line here, which does nothing */
-
-        i += i < event.len;
-        event.len -= i;
-        event.data += i;
-
-        name.len = 5;
-        name.data = line.data;
-
-        if (line.len < name.len || !tee_text_is(name, "data:")) {
-            continue;
-        }
-
-        i = name.len + (line.len > 5 && line.data[5] == ' ');
-
-        memcpy(to + len, line.data + i, line.len - i);
-        len += line.len - i;
-        to[len++] = '\n';
-    }
-
-    return len;
 }
 
 

@@ -4,7 +4,10 @@
  */
 
 
+#include <string.h>
+
 #include <tee_sse.h>
+#include <tee_text.h>
 
 
 void
@@ -55,4 +58,47 @@ tee_sse_scan(tee_sse_t *s, tee_str_t in, int *end)
     }
 
     return in.len;
+}
+
+
+size_t
+tee_sse_data(tee_str_t event, uint8_t *to)
+{
+    size_t     i, len;
+    tee_str_t  line, name;
+
+    len = 0;
+
+    while (event.len) {
+
+        for (i = 0; i < event.len; i++) {
+            if (event.data[i] == '\n' || event.data[i] == '\r') {
+                break;
+            }
+        }
+
+        line.len = i;
+        line.data = event.data;
+
+        /* the LF of a CR LF makes an empty line here, which does nothing */
+
+        i += i < event.len;
+        event.len -= i;
+        event.data += i;
+
+        name.len = 5;
+        name.data = line.data;
+
+        if (line.len < name.len || !tee_text_is(name, "data:")) {
+            continue;
+        }
+
+        i = name.len + (line.len > 5 && line.data[5] == ' ');
+
+        memmove(to + len, line.data + i, line.len - i);
+        len += line.len - i;
+        to[len++] = '\n';
+    }
+
+    return len;
 }

@@ -35,5 +35,16 @@ void tee_sse_init(tee_sse_t *s);
 
 size_t tee_sse_scan(tee_sse_t *s, tee_str_t in, int *end);
 
+/*
+ * The data of an event, its lines joined as WHATWG HTML, 9.2.6 has it, with a
+ * line feed behind each of them.
+ *
+ * to  room for event.len bytes; may be the same memory as "event"
+ *
+ * Answers the length; 0 if there is no such line.
+ */
+
+size_t tee_sse_data(tee_str_t event, uint8_t *to);
+
 
 #endif /* TEE_SSE_H_INCLUDED */
