@@ -46,6 +46,40 @@ static const sse_case_t  sse_cases[] = {
 };
 
 
+static const sse_case_t  sse_data_cases[] = {
+    { "a line", "data: x\n\n", "x\n" },
+    { "a line without an end", "data: x", "x\n" },
+    { "no blank", "data:x\n\n", "x\n" },
+    { "two blanks", "data:  x \n\n", " x \n" },
+    { "two lines", "data: x\r\ndata:y\rdata\n\n", "x\ny\n" },
+    { "other fields", ": c\nid: 1\ndata: x\nevent: data: y\nDATA: z\n\n",
+      "x\n" },
+    { "an empty line", "data:\n\n", "\n" },
+    { "no data", "id: 1\n\n", "" },
+    { "no event", "", "" }
+};
+
+
+/* In the place of the event itself. */
+
+static void
+sse_data(const sse_case_t *c)
+{
+    size_t     len;
+    uint8_t    buf[100];
+    tee_str_t  in;
+
+    in.len = strlen(c->in);
+    in.data = buf;
+    memcpy(buf, c->in, in.len);
+
+    len = tee_sse_data(in, buf);
+
+    unit_ok(len == strlen(c->out) && memcmp(buf, c->out, len) == 0,
+            "data: %s", c->name);
+}
+
+
 static void
 sse_run(tee_str_t all, size_t piece, char *out)
 {
@@ -103,6 +137,10 @@ main(void)
         }
 
         unit_ok(good, "%s", sse_cases[i].name);
+    }
+
+    for (i = 0; i < sizeof(sse_data_cases) / sizeof(sse_data_cases[0]); i++) {
+        sse_data(&sse_data_cases[i]);
     }
 
     tee_sse_init(&s);

@@ -1,0 +1,306 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <string.h>
+
+#include <tee_chat.h>
+
+#include "unit.h"
+
+
+typedef struct {
+    const char           *in;
+    const char           *out;                 /* NULL: refused */
+    tee_rc_t              rc;
+} chat_case_t;
+
+
+/* The rest of a request, before what a case is about. */
+
+#define CHAT(messages)  "{\"model\":\"m\",\"messages\":[" messages "]"
+#define USER            "{\"role\":\"user\",\"content\":\"x\"}"
+
+#define OUT(messages)                                                         \
+    "{\"messages\": [" messages "], \"model\": \"m\", \"temperature\": 0.0}"
+#define OUT_USER        "{\"content\": \"x\", \"role\": \"user\"}"
+
+#define BEFORE          "\"messages\": [" OUT_USER "], \"model\": \"m\", "
+
+
+static tee_rc_t
+chat_run(tee_str_t in, tee_chat_endpoint_t endpoint, unsigned members,
+    tee_write_t *w)
+{
+    tee_write_grow(w, &unit_alloc);
+
+    return tee_chat_canonical(in, endpoint, members, &unit_alloc, w);
+}
+
+
+static void
+chat_case(const chat_case_t *c, tee_chat_endpoint_t endpoint,
+    unsigned members)
+{
+    tee_rc_t     rc;
+    tee_str_t    in, out;
+    tee_write_t  w;
+
+    unit_memory_reset(0);
+
+    in = unit_copy(c->in, strlen(c->in));
+    rc = chat_run(in, endpoint, members, &w);
+
+    out.len = w.len;
+    out.data = w.data;
+
+    unit_ok(rc == c->rc && (rc != TEE_OK || unit_is(out, c->out)), "%s",
+            c->in);
+
+    tee_write_free(&w);
+    unit_free(in);
+
+    unit_ok(unit_memory.live == 0, "no leak");
+}
+
+
+static void
+chat_bodies(void)
+{
+    size_t  i;
+
+    static const chat_case_t  cases[] = {
+        { CHAT(USER) "}", OUT(OUT_USER), TEE_OK },
+        { CHAT(USER) ",\"temperature\":1,\"temperature\":null}",
+          OUT(OUT_USER), TEE_OK },
+        { CHAT(USER) ",\"temperature\":-0}", OUT(OUT_USER), TEE_OK },
+        { CHAT(USER) ",\"temperature\":-0.0}",
+          "{" BEFORE "\"temperature\": -0.0}", TEE_OK },
+        { CHAT(USER) ",\"temperature\":9007199254740993}",
+          "{" BEFORE "\"temperature\": 9007199254740992.0}", TEE_OK },
+        { CHAT(USER) ",\"max_tokens\":100.0,\"n\":2,\"user\":\"u\"}",
+          "{\"max_tokens\": 100.0, " BEFORE "\"temperature\": 0.0}", TEE_OK },
+        { CHAT(USER) ",\"max_tokens\":null,\"stop\":\"\",\"tools\":[],"
+          "\"response_format\":{},\"web_search\":0,\"aspect_ratio\":\"\"}",
+          OUT(OUT_USER), TEE_OK },
+        { CHAT(USER) ",\"aspect_ratio\":\"16:9\",\"stop\":[\"\"],"
+          "\"tools\":[{\"b\":1.50,\"a\":[]}],\"web_search\":\"yes\","
+          "\"response_format\":{\"type\":\"text\"}}",
+          "{\"aspect_ratio\": \"16:9\", " BEFORE
+          "\"response_format\": {\"type\": \"text\"}, \"stop\": [\"\"], "
+          "\"temperature\": 0.0, \"tools\": [{\"a\": [], \"b\": 1.5}], "
+          "\"web_search\": true}", TEE_OK },
+
+        { CHAT("{\"role\":\"system\"}"),
+          NULL, TEE_MALFORMED },
+        { CHAT("") "}", NULL, TEE_MALFORMED },
+        { CHAT("1") "}", NULL, TEE_MALFORMED },
+        { "{\"model\":\"m\"}", NULL, TEE_MALFORMED },
+        { "{\"model\":\"m\",\"messages\":{}}", NULL, TEE_MALFORMED },
+        { "{\"messages\":[" USER "]}", NULL, TEE_MALFORMED },
+        { "{\"messages\":[" USER "],\"model\":null}", NULL, TEE_MALFORMED },
+        { "[]", NULL, TEE_MALFORMED },
+        { "", NULL, TEE_MALFORMED },
+        { CHAT(USER) ",\"temperature\":true}", NULL, TEE_UNSUPPORTED },
+        { CHAT(USER) ",\"temperature\":\"1\"}", NULL, TEE_UNSUPPORTED },
+        { CHAT(USER) ",\"tools\":{\"a\":1}}", NULL, TEE_UNSUPPORTED }
+    };
+
+    static const chat_case_t  before = {
+        CHAT(USER) ",\"aspect_ratio\":\"16:9\"}", OUT(OUT_USER), TEE_OK
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        chat_case(&cases[i], TEE_CHAT, TEE_CHAT_NEWEST);
+    }
+
+    chat_case(&before, TEE_CHAT, 0);
+}
+
+
+static void
+chat_messages(void)
+{
+    size_t  i;
+
+    static const chat_case_t  cases[] = {
+
+        /* who says it */
+
+        { CHAT("{\"role\":\"system\"}") "}",
+          OUT("{\"content\": null, \"role\": \"system\"}"), TEE_OK },
+        { CHAT("{\"role\":\"system\",\"content\":[{\"b\":1,\"a\":2}]}") "}",
+          OUT("{\"content\": [{\"a\": 2, \"b\": 1}], \"role\": \"system\"}"),
+          TEE_OK },
+        { CHAT("{\"role\":\"tool\",\"content\":\"r\",\"name\":\"n\"}") "}",
+          OUT("{\"content\": \"r\", \"role\": \"tool\", "
+              "\"tool_call_id\": null}"), TEE_OK },
+        { CHAT("{\"role\":\"tool\",\"tool_call_id\":\"c\"}") "}",
+          OUT("{\"content\": null, \"role\": \"tool\", "
+              "\"tool_call_id\": \"c\"}"), TEE_OK },
+        { CHAT("{\"role\":\"function\",\"name\":\"f\"}") "}",
+          OUT("{\"content\": null, \"name\": \"f\", "
+              "\"role\": \"function\"}"), TEE_OK },
+        { CHAT("{\"role\":\"tool\",\"tool_call_id\":5}") "}", NULL,
+          TEE_UNSUPPORTED },
+        { CHAT("{\"role\":\"tool\",\"tool_call_id\":null}") "}", NULL,
+          TEE_MALFORMED },
+        { CHAT("{\"role\":\"function\",\"content\":[]}") "}", NULL,
+          TEE_UNSUPPORTED },
+        { CHAT("{\"role\":\"developer\",\"content\":\"x\"}") "}", NULL,
+          TEE_MALFORMED },
+        { CHAT("{\"content\":\"x\"}") "}", NULL, TEE_MALFORMED },
+        { CHAT("{\"role\":\"user\",\"content\":null}") "}", NULL,
+          TEE_MALFORMED },
+        { CHAT("{\"role\":\"system\",\"content\":null}") "}", NULL,
+          TEE_MALFORMED },
+
+        /* what a user says */
+
+        { CHAT("{\"role\":\"user\"}") "}",
+          OUT("{\"content\": \"None\", \"role\": \"user\"}"), TEE_OK },
+        { CHAT("{\"role\":\"user\",\"content\":1.50}") "}",
+          OUT("{\"content\": \"1.5\", \"role\": \"user\"}"), TEE_OK },
+        { CHAT("{\"role\":\"user\",\"content\":-0}") "}",
+          OUT("{\"content\": \"0\", \"role\": \"user\"}"), TEE_OK },
+        { CHAT("{\"role\":\"user\",\"content\":1e999}") "}", NULL,
+          TEE_UNSUPPORTED },
+        { CHAT("{\"role\":\"user\",\"content\":{}}") "}", NULL,
+          TEE_UNSUPPORTED },
+        { CHAT("{\"role\":\"user\",\"content\":[]}") "}",
+          OUT("{\"content\": [], \"role\": \"user\"}"), TEE_OK },
+        { CHAT("{\"role\":\"user\",\"content\":[\"a\",true,null,5]}") "}",
+          OUT("{\"content\": [{\"text\": \"a\", \"type\": \"text\"}, "
+              "{\"text\": \"True\", \"type\": \"text\"}, "
+              "{\"text\": \"None\", \"type\": \"text\"}, "
+              "{\"text\": \"5\", \"type\": \"text\"}], "
+              "\"role\": \"user\"}"), TEE_OK },
+        { CHAT("{\"role\":\"user\",\"content\":[[]]}") "}", NULL,
+          TEE_UNSUPPORTED },
+        { CHAT("{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+               "\"text\":5,\"x\":1},{\"type\":\"text\",\"text\":0},{}]}") "}",
+          OUT("{\"content\": [{\"text\": 5, \"type\": \"text\"}, "
+              "{\"text\": \"\", \"type\": \"text\"}, {\"type\": null}], "
+              "\"role\": \"user\"}"), TEE_OK },
+        { CHAT("{\"role\":\"user\",\"content\":[{\"type\":\"file\","
+               "\"file\":{\"filename\":\"a\",\"file_data\":\"b\"},"
+               "\"filename\":\"c\"},{\"type\":\"image_url\","
+               "\"image_url\":{\"url\":\"x\"},\"file\":\"y\"}]}") "}",
+          OUT("{\"content\": [{\"filename\": \"a\", \"type\": \"file\"}, "
+              "{\"type\": \"image_url\"}], \"role\": \"user\"}"), TEE_OK },
+
+        /* what a model has said */
+
+        { CHAT("{\"role\":\"assistant\",\"content\":null,"
+               "\"tool_calls\":[]}") "}",
+          OUT("{\"content\": \"\", \"role\": \"assistant\"}"), TEE_OK },
+        { CHAT("{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\","
+               "\"type\":\"function\",\"function\":{\"name\":\"f\","
+               "\"arguments\":\"{}\",\"x\":1}},{},7]}") "}",
+          OUT("{\"content\": \"\", \"role\": \"assistant\", \"tool_calls\": "
+              "[{\"function\": {\"arguments\": \"{}\", \"name\": \"f\"}, "
+              "\"id\": \"c\", \"type\": \"function\"}, "
+              "{\"function\": {\"arguments\": null, \"name\": null}, "
+              "\"id\": null, \"type\": null}, "
+              "{\"function\": {\"arguments\": null, \"name\": null}, "
+              "\"id\": null, \"type\": null}]}"), TEE_OK },
+        { CHAT("{\"role\":\"assistant\",\"tool_calls\":"
+               "[{\"function\":null}]}") "}", NULL, TEE_MALFORMED },
+        { CHAT("{\"role\":\"assistant\",\"tool_calls\":\"x\"}") "}", NULL,
+          TEE_UNSUPPORTED }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        chat_case(&cases[i], TEE_CHAT, TEE_CHAT_NEWEST);
+    }
+}
+
+
+static void
+chat_others(void)
+{
+    size_t  i;
+
+    static const chat_case_t  completions[] = {
+        { "{\"model\":\"m\",\"prompt\":\"hi\",\"n\":3}",
+          "{\"max_tokens\": 16, \"model\": \"m\", \"prompt\": \"hi\", "
+          "\"temperature\": 1.0}", TEE_OK },
+        { "{\"model\":\"m\",\"prompt\":\"hi\",\"max_tokens\":null,"
+          "\"temperature\":null,\"stop\":\"s\",\"web_search\":1}",
+          "{\"model\": \"m\", \"prompt\": \"hi\", \"stop\": \"s\", "
+          "\"temperature\": 0.0, \"web_search\": true}", TEE_OK },
+        { "{\"model\":\"m\",\"prompt\":\"hi\",\"max_tokens\":5}",
+          "{\"max_tokens\": 5, \"model\": \"m\", \"prompt\": \"hi\", "
+          "\"temperature\": 1.0}", TEE_OK },
+        { "{\"model\":\"m\"}", NULL, TEE_MALFORMED },
+        { "{\"prompt\":\"m\"}", NULL, TEE_MALFORMED },
+        { "{\"model\":\"m\",\"prompt\":\"hi\",\"temperature\":[]}", NULL,
+          TEE_UNSUPPORTED }
+    };
+
+    static const chat_case_t  searches[] = {
+        { "{\"query\":\"x\",\"endpoint\":\"web_search\",\"user\":\"u\","
+          "\"metadata\":1,\"x-request-id\":2,\"request_id\":3,"
+          "\"\\u0061\":[2.50]}",
+          "{\"a\": [2.5], \"query\": \"x\"}", TEE_OK },
+        { "{\"\\u0065ndpoint\":1}", "{}", TEE_OK },
+        { "[]", NULL, TEE_MALFORMED }
+    };
+
+    for (i = 0; i < sizeof(completions) / sizeof(completions[0]); i++) {
+        chat_case(&completions[i], TEE_CHAT_COMPLETIONS, TEE_CHAT_NEWEST);
+    }
+
+    for (i = 0; i < sizeof(searches) / sizeof(searches[0]); i++) {
+        chat_case(&searches[i], TEE_CHAT_WEB_SEARCH, TEE_CHAT_NEWEST);
+    }
+}
+
+
+static tee_rc_t
+chat_oom_run(void *ctx)
+{
+    tee_rc_t     rc;
+    tee_write_t  w;
+
+    rc = chat_run(*(tee_str_t *) ctx, TEE_CHAT, TEE_CHAT_NEWEST, &w);
+    tee_write_free(&w);
+
+    return rc;
+}
+
+
+static void
+chat_oom(void)
+{
+    size_t     len, bad;
+    tee_str_t  in, cut;
+
+    in = unit_text(CHAT(USER) ",\"tools\":[{\"a\":\"\\u00e9\",\"b\":NaN}]}");
+
+    unit_oom(chat_oom_run, &in, TEE_OK, "a chat");
+
+    bad = 0;
+
+    for (len = 0; len < in.len; len++) {
+        cut = unit_copy(in.data, len);
+        bad += chat_oom_run(&cut) != TEE_MALFORMED;
+        unit_free(cut);
+    }
+
+    unit_ok(bad == 0, "every prefix is refused");
+}
+
+
+int
+main(void)
+{
+    chat_bodies();
+    chat_messages();
+    chat_others();
+    chat_oom();
+
+    return unit_done();
+}

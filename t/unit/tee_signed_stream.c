@@ -1,0 +1,295 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <string.h>
+
+#include <tee_keccak.h>
+#include <tee_signed_stream.h>
+
+#include "unit.h"
+
+
+#define MAX   4000
+
+#define ZEROS                                                                 \
+    "0000000000000000000000000000000000000000000000000000000000000000"
+
+/* An event with a content, with a piece of a call, with the signature. */
+
+#define TEXT(content)                                                         \
+    "data: {\"choices\":[{\"delta\":{\"content\":" content "}}]}\n\n"
+
+#define CALL(fragment)                                                        \
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{" fragment "}]}}]}\n\n"
+
+#define MEMBERS(hash)                                                         \
+    "\"tee_timestamp\":1,\"tee_request_hash\":\"" ZEROS "\","                 \
+    "\"tee_output_hash\":\"" hash "\",\"tee_id\":\"" ZEROS "\","              \
+    "\"tee_signature\":\"AAAA\""
+
+#define SIGNED(reason)                                                        \
+    "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"" reason "\"}],"   \
+    MEMBERS(ZEROS) "}\n\n"
+
+#define STOP   SIGNED("stop")
+#define CALLS  SIGNED("tool_calls")
+#define DONE   "data: [DONE]\n\n"
+
+
+typedef struct {
+    const char           *name;
+    const char           *in;
+    const char           *out;                 /* what is signed */
+    tee_rc_t              rc;
+} stream_case_t;
+
+
+static tee_rc_t
+stream_run(tee_str_t in, size_t step, size_t max, uint8_t output[32])
+{
+    tee_rc_t             rc;
+    tee_str_t            piece;
+    tee_signed_stream_t  s;
+
+    tee_signed_stream_init(&s, max, &unit_alloc);
+
+    rc = TEE_OK;
+
+    while (rc == TEE_OK && in.len) {
+        piece = unit_copy(in.data, in.len < step ? in.len : step);
+
+        in.len -= piece.len;
+        in.data += piece.len;
+
+        rc = tee_signed_stream_read(&s, piece);
+
+        unit_free(piece);
+    }
+
+    if (rc == TEE_OK) {
+        rc = tee_signed_stream_end(&s, output);
+
+    } else if (tee_signed_stream_end(&s, output) != rc) {
+
+        /* it has to be the same for good */
+
+        rc = TEE_DONE;
+    }
+
+    tee_signed_stream_free(&s);
+
+    return rc;
+}
+
+
+static void
+stream_table(void)
+{
+    size_t     i, step, bad;
+    uint8_t    output[32], want[32];
+    tee_rc_t   rc;
+    tee_str_t  in, out;
+
+    static const stream_case_t  cases[] = {
+        { "a text", TEXT("\"Hello \"") TEXT("\"world\"") STOP DONE,
+          "Hello world", TEE_OK },
+        { "no text", STOP, "", TEE_OK },
+        { "no blank line behind the last event",
+          TEXT("\"a\"") "data: {" MEMBERS(ZEROS) "}", "a", TEE_OK },
+        { "an event that is cut", TEXT("\"a\"") "data: {" MEMBERS(ZEROS), "",
+          TEE_INCOMPLETE },
+        { "lists, null, and no content", TEXT("[{\"text\":\"a\"},\"b\"]")
+          TEXT("null") "data: {}\n\ndata: 5\n\ndata:\n\n" TEXT("\"c\"") STOP,
+          "abc", TEE_OK },
+        { "comments and fields", ": x\n\nevent: y\nid: 1\ndata:{\"choices\":\n"
+          "data: [{\"delta\":{\"content\":\"a\"}}]}\n\n" STOP, "a", TEE_OK },
+        { "[DONE] in a text", TEXT("\"[DONE]\"") STOP, "[DONE]", TEE_OK },
+        { "text behind the signature", TEXT("\"a\"") STOP TEXT("\"b\""), "ab",
+          TEE_OK },
+        { "two signatures, the last one counts", CALL("\"id\":\"c\"") CALLS
+          TEXT("\"a\"") STOP, "a", TEE_OK },
+        { "members that are none, then some", "data: {\"tee_signature\":1}\n\n"
+          STOP, "", TEE_OK },
+
+        { "a call", CALL("\"index\":0,\"id\":\"c\",\"type\":\"function\","
+                         "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}")
+          CALLS DONE,
+          "[{\"function\": {\"arguments\": \"{}\", \"name\": \"f\"}, "
+          "\"id\": \"c\", \"type\": \"function\"}]", TEE_OK },
+        { "pieces of calls, in another order",
+          CALL("\"index\":10,\"id\":\"b\"")
+          CALL("\"index\":9,\"id\":\"a\",\"function\":{\"name\":\"f\"}")
+          CALL("\"index\":10,\"function\":{\"arguments\":\"{\\\"\"}")
+          CALL("\"index\":9,\"id\":\"\",\"function\":{\"name\":\"\"}")
+          CALL("\"index\":10,\"type\":\"t\",\"function\":"
+               "{\"arguments\":\"\\u00e9\"}") CALLS,
+          "[{\"function\": {\"arguments\": \"\", \"name\": \"f\"}, "
+          "\"id\": \"a\", \"type\": \"function\"}, "
+          "{\"function\": {\"arguments\": \"{\\\"\\u00e9\", \"name\": \"\"}, "
+          "\"id\": \"b\", \"type\": \"t\"}]", TEE_OK },
+        { "no index", CALL("\"id\":\"c\"") CALL("\"index\":0,\"id\":\"d\"")
+          CALLS, "[{\"function\": {\"arguments\": \"\", \"name\": \"\"}, "
+          "\"id\": \"d\", \"type\": \"function\"}]", TEE_OK },
+        { "calls, but it has stopped", CALL("\"id\":\"c\"") TEXT("\"a\"") STOP,
+          "a", TEE_OK },
+        { "no calls, but it ends with them", TEXT("\"a\"") CALLS, "a",
+          TEE_OK },
+
+        { "nothing", "", "", TEE_INCOMPLETE },
+        { "no signature", TEXT("\"a\"") DONE, "", TEE_INCOMPLETE },
+        { "members that are none", TEXT("\"a\"")
+          "data: {\"tee_output_hash\":1}\n\n", "", TEE_MALFORMED },
+        { "no JSON", "data: {\"choices\": [\n\n" STOP, "", TEE_MALFORMED },
+        { "an error", "data: {\"error\":\"x\"}\n\n" STOP, "", TEE_MALFORMED },
+        { "an error that is an object", STOP "data: {\"error\":{}}\n\n", "",
+          TEE_MALFORMED },
+        { "half of a pair", TEXT("\"\\ud83d\"") TEXT("\"\\ude00\"") STOP, "",
+          TEE_MALFORMED },
+        { "a number", TEXT("5") STOP, "", TEE_UNSUPPORTED },
+        { "an index that is a text", CALL("\"index\":\"0\"") CALLS, "",
+          TEE_UNSUPPORTED },
+        { "an index below 0", CALL("\"index\":-1") CALLS, "",
+          TEE_UNSUPPORTED },
+        { "an id that is a number", CALL("\"id\":1") CALLS, "",
+          TEE_UNSUPPORTED },
+        { "arguments that are an object", CALL("\"function\":{\"arguments\":"
+                                               "{\"a\":1}}") CALLS, "",
+          TEE_UNSUPPORTED }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        in = unit_text(cases[i].in);
+        out = unit_text(cases[i].out);
+
+        memset(want, 0, 32);
+
+        if (cases[i].rc == TEE_OK) {
+            tee_keccak256(out, want);
+        }
+
+        bad = 0;
+
+        unit_memory_reset(0);
+
+        for (step = 1; step <= in.len + 1; step += 1 + step / 8) {
+            rc = stream_run(in, step, MAX, output);
+            bad += rc != cases[i].rc || memcmp(output, want, 32) != 0;
+        }
+
+        unit_ok(bad == 0 && unit_memory.live == 0, "%s", cases[i].name);
+    }
+}
+
+
+/* The hash that is claimed tells how an id that never came is written. */
+
+static void
+stream_no_id(void)
+{
+    uint8_t              output[32], want[32];
+    tee_str_t            in, none, empty;
+    tee_signed_stream_t  s;
+
+    none = unit_text("[{\"function\": {\"arguments\": \"\", \"name\": \"f\"}, "
+                     "\"id\": null, \"type\": \"function\"}]");
+    empty = unit_text("[{\"function\": {\"arguments\": \"\", \"name\": \"f\"},"
+                      " \"id\": \"\", \"type\": \"function\"}]");
+    in = unit_text(CALL("\"function\":{\"name\":\"f\"}") CALLS);
+
+    tee_signed_stream_init(&s, MAX, &unit_alloc);
+    unit_ok(tee_signed_stream_read(&s, in) == TEE_OK, "a call without an id");
+
+    tee_keccak256(none, want);
+    memcpy(s.last.output_hash, want, 32);
+    unit_ok(tee_signed_stream_end(&s, output) == TEE_OK
+            && memcmp(output, want, 32) == 0, "null, as the gateway has it");
+
+    tee_keccak256(empty, want);
+    memcpy(s.last.output_hash, want, 32);
+    unit_ok(tee_signed_stream_end(&s, output) == TEE_OK
+            && memcmp(output, want, 32) == 0, "empty, as the SDK has it");
+
+    tee_signed_stream_free(&s);
+}
+
+
+static void
+stream_limits(void)
+{
+    size_t       i;
+    uint8_t      output[32];
+    tee_str_t    in;
+    tee_write_t  w;
+
+    in = unit_text(TEXT("\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"") DONE);
+    unit_ok(stream_run(in, 7, in.len - sizeof(DONE) + 1, output)
+            == TEE_INCOMPLETE, "an event as long as allowed");
+    unit_ok(stream_run(in, 7, in.len - sizeof(DONE), output) == TEE_LIMIT,
+            "a byte more");
+
+    tee_write_grow(&w, &unit_alloc);
+
+    for (i = 0; i < 257; i++) {
+
+        if (i == 256) {
+            in.len = w.len;
+            in.data = w.data;
+            unit_ok(stream_run(in, MAX, MAX, output) == TEE_INCOMPLETE,
+                    "as many calls as allowed");
+        }
+
+        tee_write_text(&w, "data: {\"choices\":[{\"delta\":{\"tool_calls\":"
+                       "[{\"index\":");
+        tee_write_decimal(&w, 1000 - i);
+        tee_write_text(&w, "}]}}]}\n\n");
+    }
+
+    in.len = w.len;
+    in.data = w.data;
+    unit_ok(stream_run(in, MAX, MAX, output) == TEE_LIMIT, "a call more");
+    tee_write_free(&w);
+
+    tee_write_grow(&w, &unit_alloc);
+
+    for (i = 0; i < 100; i++) {
+        tee_write_text(&w, CALL("\"function\":{\"arguments\":\""
+                                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                                "\"}"));
+    }
+
+    in.len = w.len;
+    in.data = w.data;
+    unit_ok(stream_run(in, MAX, MAX, output) == TEE_LIMIT, "long arguments");
+    tee_write_free(&w);
+}
+
+
+static tee_rc_t
+stream_oom_run(void *ctx)
+{
+    uint8_t  output[32];
+
+    return stream_run(*(tee_str_t *) ctx, 100, MAX, output);
+}
+
+
+int
+main(void)
+{
+    tee_str_t  in;
+
+    stream_table();
+    stream_no_id();
+    stream_limits();
+
+    in = unit_text(TEXT("\"a\"")
+                   CALL("\"id\":\"c\",\"function\":{\"name\":\"f\","
+                        "\"arguments\":\"{}\"}") CALLS DONE);
+
+    unit_oom(stream_oom_run, &in, TEE_OK, "a stream");
+
+    return unit_done();
+}
