@@ -68,6 +68,10 @@ ngx_int_t ngx_http_tee_replay_check(ngx_http_tee_replay_t *replay,
     tee_str_t enc, ngx_http_tee_replay_pt handler, void *data,
     ngx_log_t *log);
 
+/* The handler of an ask that waits is not called any more. */
+
+void ngx_http_tee_replay_forget(ngx_http_tee_replay_t *replay, void *data);
+
 /* Parses the parameters of tee_gateway_replay; the zones belong to the main
  * configuration, and are shared by locations that name the same one. */
 

@@ -83,7 +83,7 @@ ngx_http_tee_gateway_bhttp(ngx_http_request_t *r,
     }
 
     if (rc != NGX_OK) {
-        ngx_http_finalize_request(r, rc);
+        ngx_http_tee_gateway_fail(r, ctx, rc);
         return;
     }
 

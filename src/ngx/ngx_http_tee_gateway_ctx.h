@@ -111,6 +111,7 @@ typedef struct {
     unsigned                       chunked:1;  /* the request is */
     unsigned                       opened:1;
     unsigned                       envelope:1; /* an error within 200 */
+    unsigned                       waiting:1;  /* for the replay store */
     unsigned                       keepalive:1;    /* of the connection */
     unsigned                       begun:1;    /* the outer header is out */
     unsigned                       nonce_sent:1;
@@ -121,7 +122,6 @@ typedef struct {
     unsigned                       absent:1;   /* there is no content */
     unsigned                       fixed:1;    /* no trailers any more */
     unsigned                       flush:1;
-    unsigned                       nomem:1;
     unsigned                       failed:1;   /* the upstream has */
     unsigned                       whole_event:1;
     unsigned                       billed:1;
@@ -144,6 +144,11 @@ ngx_int_t ngx_http_tee_gateway_refuse(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_tee_gateway_read(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
+
+/* Finalizes a request whose content has been taken. */
+
+void ngx_http_tee_gateway_fail(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx, ngx_int_t rc);
 
 /* log: keeps what logs may say, before anything of it is changed; a handler of
  * the log phase. */

@@ -16,6 +16,7 @@
 
 
 static ngx_int_t ngx_http_tee_gateway_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_tee_gateway_no_file(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_gateway_rfc9458(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_gateway_body_filter(ngx_http_request_t *r,
@@ -84,13 +85,17 @@ ngx_http_tee_gateway_header_filter(ngx_http_request_t *r)
     ngx_int_t                    rc;
     ngx_http_tee_gateway_ctx_t  *ctx;
 
-    if (r != r->main) {
-        return ngx_http_next_header_filter(r);
-    }
-
     ctx = ngx_http_tee_gateway_get_ctx(r);
 
     if (ctx == NULL || !ctx->opened) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (ngx_http_tee_gateway_no_file(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (r != r->main) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -144,6 +149,42 @@ ngx_http_tee_gateway_header_filter(ngx_http_request_t *r)
 }
 
 
+/*
+ * A client that does not read must not make nginx write what has not been
+ * sealed to a file.  What is to be cached or stored, is the operator's wish.
+ */
+
+static ngx_int_t
+ngx_http_tee_gateway_no_file(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t       *u;
+    ngx_http_upstream_conf_t  *conf;
+
+    u = r->upstream;
+
+    if (u == NULL || !u->buffering || u->store
+#if (NGX_HTTP_CACHE)
+        || u->cacheable
+#endif
+        || u->conf->max_temp_file_size == 0)
+    {
+        return NGX_OK;
+    }
+
+    conf = ngx_palloc(r->pool, sizeof(ngx_http_upstream_conf_t));
+    if (conf == NULL) {
+        return NGX_ERROR;
+    }
+
+    *conf = *u->conf;
+    conf->max_temp_file_size = 0;
+
+    u->conf = conf;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_tee_gateway_rfc9458(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx)
@@ -176,13 +217,22 @@ ngx_http_tee_gateway_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     ctx = ngx_http_tee_gateway_get_ctx(r);
 
-    if (ctx == NULL || !ctx->opened
-        || ctx->seal == NGX_HTTP_TEE_SEAL_PLAIN)
-    {
+    if (ctx == NULL || !ctx->opened) {
         return ngx_http_next_body_filter(r, in);
     }
 
     r = r->main;
+
+    if (ctx->conf->profile == NGX_HTTP_TEE_OPENGRADIENT) {
+
+        /* they have no place in it, and would go out in clear */
+
+        ngx_http_tee_gateway_drop_trailers(r);
+    }
+
+    if (ctx->seal == NGX_HTTP_TEE_SEAL_PLAIN) {
+        return ngx_http_next_body_filter(r, in);
+    }
 
     if (ctx->seal == NGX_HTTP_TEE_SEAL_NOTHING) {
         return in ? ngx_http_tee_gateway_broken(r, ctx,
@@ -247,7 +297,7 @@ ngx_http_tee_gateway_add(ngx_http_request_t *r,
              * while a subrequest has its turn, it is none of the upstream's.
              */
 
-            if (!b->last_buf && ngx_buf_size(b) == 0
+            if (b->flush && !b->last_buf
                 && r->upstream && r->upstream->cleanup == NULL
                 && r->connection->data == r)
             {
@@ -410,16 +460,28 @@ static ngx_int_t
 ngx_http_tee_gateway_release(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx)
 {
+    ngx_int_t   rc;
+    ngx_uint_t  method;
+
+    method = r->method;
+
     if (ngx_http_tee_gateway_begin(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
     if (ctx->begun) {
         r->header_sent = 1;
-        return NGX_OK;
+        rc = NGX_OK;
+
+    } else {
+        rc = ngx_http_next_header_filter(r);
     }
 
-    return ngx_http_next_header_filter(r);
+    /* subrequests are made of it */
+
+    r->method = method;
+
+    return rc;
 }
 
 
@@ -494,18 +556,6 @@ ngx_http_tee_gateway_output(ngx_http_request_t *r,
     ngx_int_t     rc, sent;
     ngx_chain_t  *none;
 
-    if (ctx->nomem) {
-
-        if (ngx_http_next_body_filter(r, NULL) == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        none = NULL;
-        ngx_chain_update_chains(r->pool, &ctx->free, &ctx->busy, &none,
-                                NGX_HTTP_TEE_GATEWAY_TAG);
-        ctx->nomem = 0;
-    }
-
     sent = NGX_OK;
 
     for ( ;; ) {
@@ -519,23 +569,35 @@ ngx_http_tee_gateway_output(ngx_http_request_t *r,
                                                        "cannot be sealed");
         }
 
-        if (ctx->out == NULL) {
-            break;
+        if (ctx->out) {
+            sent = ngx_http_next_body_filter(r, ctx->out);
+
+            if (sent == NGX_ERROR) {
+                return NGX_ERROR;
+            }
+
+            ngx_chain_update_chains(r->pool, &ctx->free, &ctx->busy,
+                                    &ctx->out, NGX_HTTP_TEE_GATEWAY_TAG);
+            ctx->last_out = &ctx->out;
         }
-
-        sent = ngx_http_next_body_filter(r, ctx->out);
-
-        if (sent == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        ngx_chain_update_chains(r->pool, &ctx->free, &ctx->busy, &ctx->out,
-                                NGX_HTTP_TEE_GATEWAY_TAG);
-        ctx->last_out = &ctx->out;
 
         if (rc != NGX_DECLINED) {
             break;
         }
+
+        if (ctx->free) {
+            continue;
+        }
+
+        /* together they may be less than is sent without being asked */
+
+        if (ngx_http_next_body_filter(r, NULL) == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        none = NULL;
+        ngx_chain_update_chains(r->pool, &ctx->free, &ctx->busy, &none,
+                                NGX_HTTP_TEE_GATEWAY_TAG);
 
         if (ctx->free == NULL) {
             break;
@@ -543,7 +605,6 @@ ngx_http_tee_gateway_output(ngx_http_request_t *r,
     }
 
     if (rc == NGX_DECLINED) {
-        ctx->nomem = 1;
         r->connection->buffered |= NGX_HTTP_TEE_GATEWAY_BUFFERED;
         return NGX_AGAIN;
     }

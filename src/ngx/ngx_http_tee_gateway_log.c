@@ -85,6 +85,7 @@ ngx_http_tee_gateway_log(ngx_http_request_t *r)
     r->exten = outer->exten;
     r->unparsed_uri = outer->unparsed_uri;
     r->request_body = NULL;
+    r->upstream = NULL;
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
     v = cmcf->variables.elts;

@@ -15,6 +15,12 @@
  */
 
 
+typedef struct {
+    ngx_str_t      logged;                     /* a location's subrequests */
+    unsigned       enable:1;                   /* somewhere */
+} ngx_http_tee_gateway_main_conf_t;
+
+
 static ngx_int_t ngx_http_tee_gateway_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_gateway_check(ngx_http_request_t *r,
     ngx_http_tee_gateway_loc_conf_t *glcf, ngx_uint_t *type);
@@ -29,6 +35,7 @@ static ngx_int_t ngx_http_tee_gateway_variable(ngx_http_request_t *r,
 static ngx_int_t ngx_http_tee_gateway_scheme_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_tee_gateway_add_variables(ngx_conf_t *cf);
+static void *ngx_http_tee_gateway_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_tee_gateway_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_tee_gateway_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -104,7 +111,7 @@ static ngx_http_module_t  ngx_http_tee_gateway_module_ctx = {
     ngx_http_tee_gateway_add_variables,    /* preconfiguration */
     ngx_http_tee_gateway_init,             /* postconfiguration */
 
-    NULL,                                  /* create main configuration */
+    ngx_http_tee_gateway_create_main_conf, /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -437,6 +444,13 @@ ngx_http_tee_gateway_add_variables(ngx_conf_t *cf)
 
 
 static void *
+ngx_http_tee_gateway_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_tee_gateway_main_conf_t));
+}
+
+
+static void *
 ngx_http_tee_gateway_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_http_tee_gateway_loc_conf_t  *conf;
@@ -470,6 +484,9 @@ ngx_http_tee_gateway_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_tee_gateway_loc_conf_t  *prev = parent;
     ngx_http_tee_gateway_loc_conf_t  *conf = child;
 
+    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_tee_gateway_main_conf_t  *gmcf;
+
     if (conf->enable == NGX_CONF_UNSET && prev->enable == 1) {
         conf->keys = prev->keys;
         conf->profile = prev->profile;
@@ -487,8 +504,22 @@ ngx_http_tee_gateway_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->replay = prev->replay;
     }
 
-    return conf->enable ? ngx_http_tee_gateway_check_conf(cf, conf)
-                        : NGX_CONF_OK;
+    gmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_gateway_module);
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->log_subrequest) {
+        gmcf->logged = clcf->name;
+        gmcf->logged.data = gmcf->logged.data ? gmcf->logged.data
+                                              : (u_char *) "";
+    }
+
+    if (!conf->enable) {
+        return NGX_CONF_OK;
+    }
+
+    gmcf->enable = 1;
+
+    return ngx_http_tee_gateway_check_conf(cf, conf);
 }
 
 
@@ -722,9 +753,19 @@ ngx_http_tee_gateway_padding(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_tee_gateway_init(ngx_conf_t *cf)
 {
-    ngx_array_t                *log;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_array_t                       *log;
+    ngx_http_handler_pt               *h;
+    ngx_http_core_main_conf_t         *cmcf;
+    ngx_http_tee_gateway_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_gateway_module);
+
+    if (gmcf->enable && gmcf->logged.data) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "tee_gateway: \"log_subrequest\" in location \"%V\" "
+                      "would log what was sealed", &gmcf->logged);
+        return NGX_ERROR;
+    }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 

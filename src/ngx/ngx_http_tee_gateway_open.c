@@ -33,6 +33,9 @@ static ngx_int_t ngx_http_tee_gateway_end(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_gateway_not_opened(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
+static void ngx_http_tee_gateway_wait(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx);
+static void ngx_http_tee_gateway_forget(void *data);
 static void ngx_http_tee_gateway_replay_handler(void *data, ngx_int_t rc);
 static void ngx_http_tee_gateway_go_on(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_int_t rc);
@@ -113,7 +116,7 @@ ngx_http_tee_gateway_body(ngx_http_request_t *r,
         rc = ngx_http_tee_gateway_take(r, ctx);
 
         if (rc != NGX_OK) {
-            ngx_http_finalize_request(r, rc);
+            ngx_http_tee_gateway_fail(r, ctx, rc);
             return;
         }
 
@@ -250,6 +253,32 @@ ngx_http_tee_gateway_append(ngx_http_tee_gateway_ctx_t *ctx, tee_str_t plain)
 }
 
 
+/*
+ * The content has been taken, and an error page may be made by any location:
+ * it gets the outer request without content.
+ */
+
+void
+ngx_http_tee_gateway_fail(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx, ngx_int_t rc)
+{
+    r->request_body_no_buffering = 0;
+
+    r->headers_in.content_length = NULL;
+    r->headers_in.content_length_n = 0;
+    r->headers_in.chunked = 0;
+
+    if (ctx->opened) {
+        r->uri = ctx->outer.uri;
+        r->args = ctx->outer.args;
+        r->exten = ctx->outer.exten;
+        r->unparsed_uri = ctx->outer.unparsed_uri;
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
 static void
 ngx_http_tee_gateway_opened(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx)
@@ -261,7 +290,7 @@ ngx_http_tee_gateway_opened(ngx_http_request_t *r,
     rc = ngx_http_tee_gateway_end(r, ctx);
 
     if (rc != NGX_OK) {
-        ngx_http_finalize_request(r, rc);
+        ngx_http_tee_gateway_fail(r, ctx, rc);
         return;
     }
 
@@ -286,11 +315,7 @@ ngx_http_tee_gateway_opened(ngx_http_request_t *r,
                                        ctx, r->connection->log);
 
         if (rc == NGX_AGAIN) {
-
-            /* nobody frees the request before its answer has come */
-
-            r->read_event_handler = ngx_http_block_reading;
-            r->write_event_handler = ngx_http_request_empty_handler;
+            ngx_http_tee_gateway_wait(r, ctx);
             return;
         }
     }
@@ -377,6 +402,44 @@ ngx_http_tee_gateway_not_opened(ngx_http_request_t *r,
 }
 
 
+/* Nothing but the end of the process ends the request meanwhile. */
+
+static void
+ngx_http_tee_gateway_wait(ngx_http_request_t *r,
+    ngx_http_tee_gateway_ctx_t *ctx)
+{
+    ngx_http_cleanup_t  *cln;
+
+    ctx->waiting = 1;
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (cln == NULL) {
+        ngx_http_tee_gateway_forget(ctx);
+        ngx_http_tee_gateway_fail(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    cln->handler = ngx_http_tee_gateway_forget;
+    cln->data = ctx;
+}
+
+
+static void
+ngx_http_tee_gateway_forget(void *data)
+{
+    ngx_http_tee_gateway_ctx_t  *ctx = data;
+
+    if (ctx->waiting) {
+        ctx->waiting = 0;
+        ngx_http_tee_replay_forget(ctx->conf->replay, ctx);
+    }
+}
+
+
 static void
 ngx_http_tee_gateway_replay_handler(void *data, ngx_int_t rc)
 {
@@ -387,6 +450,8 @@ ngx_http_tee_gateway_replay_handler(void *data, ngx_int_t rc)
 
     r = ctx->request;
     c = r->connection;
+
+    ctx->waiting = 0;
 
     ngx_http_set_log_request(c->log, r);
 
@@ -401,7 +466,8 @@ ngx_http_tee_gateway_go_on(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_int_t rc)
 {
     if (rc != NGX_OK) {
-        ngx_http_finalize_request(r, ngx_http_tee_gateway_seen(r, ctx, rc));
+        ngx_http_tee_gateway_fail(r, ctx,
+                                  ngx_http_tee_gateway_seen(r, ctx, rc));
         return;
     }
 
@@ -467,7 +533,7 @@ ngx_http_tee_gateway_json(ngx_http_request_t *r,
                               &endpoint);
 
     if (rc == TEE_NOMEM) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_tee_gateway_fail(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -485,7 +551,7 @@ ngx_http_tee_gateway_json(ngx_http_request_t *r,
     }
 
     if (detail) {
-        ngx_http_finalize_request(r,
+        ngx_http_tee_gateway_fail(r, ctx,
                  ngx_http_tee_gateway_refuse(r, ctx->conf,
                                              NGX_HTTP_TEE_GATEWAY_MALFORMED,
                                              NGX_HTTP_BAD_REQUEST,
@@ -507,14 +573,14 @@ ngx_http_tee_gateway_json(ngx_http_request_t *r,
     if (ngx_array_init(&inner.fields, r->pool, 2, sizeof(ngx_keyval_t))
         != NGX_OK)
     {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_tee_gateway_fail(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
     for (i = 0; i < 2; i++) {
         field = ngx_array_push(&inner.fields);
         if (field == NULL) {
-            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            ngx_http_tee_gateway_fail(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
             return;
         }
 

@@ -323,7 +323,6 @@ ngx_http_tee_gateway_tail(ngx_http_request_t *r,
     tee_write_t  w, fields;
 
     if (ctx->tailed || ctx->conf->profile == NGX_HTTP_TEE_OPENGRADIENT) {
-        ctx->tailed = 1;
         return NGX_OK;
     }
 
@@ -335,9 +334,7 @@ ngx_http_tee_gateway_tail(ngx_http_request_t *r,
         ngx_http_tee_gateway_list(&fields, &r->headers_out.trailers);
     }
 
-    r->headers_out.trailers.part.nelts = 0;
-    r->headers_out.trailers.part.next = NULL;
-    r->headers_out.trailers.last = &r->headers_out.trailers.part;
+    ngx_http_tee_gateway_drop_trailers(r);
 
     section.data = fields.data;
     section.len = fields.len;
@@ -369,6 +366,15 @@ ngx_http_tee_gateway_tail(ngx_http_request_t *r,
     ctx->tail->last += w.len;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_tee_gateway_drop_trailers(ngx_http_request_t *r)
+{
+    r->headers_out.trailers.part.nelts = 0;
+    r->headers_out.trailers.part.next = NULL;
+    r->headers_out.trailers.last = &r->headers_out.trailers.part;
 }
 
 

@@ -64,6 +64,8 @@ ngx_int_t ngx_http_tee_gateway_hints(ngx_http_request_t *r,
 ngx_int_t ngx_http_tee_gateway_seal(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
 
+void ngx_http_tee_gateway_drop_trailers(ngx_http_request_t *r);
+
 /* A free buffer with this room. */
 
 ngx_buf_t *ngx_http_tee_gateway_get_buf(ngx_http_request_t *r,

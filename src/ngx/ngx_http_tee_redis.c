@@ -513,8 +513,33 @@ ngx_http_tee_redis_end(ngx_http_tee_redis_ask_t *ask, ngx_int_t rc)
     ngx_queue_remove(&ask->queue);
     ngx_free(ask);
 
-    if (!quiet) {
+    if (!quiet && handler) {
         handler(data, rc);
+    }
+}
+
+
+/* Its place stays: answers come in order. */
+
+void
+ngx_http_tee_redis_forget(ngx_http_tee_redis_t *redis, void *data)
+{
+    ngx_queue_t               *q;
+    ngx_http_tee_redis_ask_t  *ask;
+
+    if (redis->link == NULL) {
+        return;
+    }
+
+    for (q = ngx_queue_head(&redis->link->asks);
+         q != ngx_queue_sentinel(&redis->link->asks);
+         q = ngx_queue_next(q))
+    {
+        ask = ngx_queue_data(q, ngx_http_tee_redis_ask_t, queue);
+
+        if (ask->data == data) {
+            ask->handler = NULL;
+        }
     }
 }
 

@@ -39,6 +39,10 @@ ngx_int_t ngx_http_tee_redis_add(ngx_http_tee_redis_t *redis,
     const u_char digest[16], time_t ttl, ngx_msec_t timeout, ngx_int_t away,
     ngx_http_tee_replay_pt handler, void *data);
 
+/* The handler of this ask is not called any more. */
+
+void ngx_http_tee_redis_forget(ngx_http_tee_redis_t *redis, void *data);
+
 /* Ends all; handlers are not called any more. */
 
 void ngx_http_tee_redis_exit(ngx_http_tee_redis_t *redis);

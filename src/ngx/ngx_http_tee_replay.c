@@ -149,6 +149,15 @@ ngx_http_tee_replay_check(ngx_http_tee_replay_t *replay, tee_str_t enc,
 }
 
 
+void
+ngx_http_tee_replay_forget(ngx_http_tee_replay_t *replay, void *data)
+{
+    if (replay->redis) {
+        ngx_http_tee_redis_forget(replay->redis, data);
+    }
+}
+
+
 static ngx_int_t
 ngx_http_tee_replay_local(ngx_http_tee_replay_t *replay, tee_str_t enc,
     ngx_log_t *log)
