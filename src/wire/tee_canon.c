@@ -174,6 +174,7 @@ tee_canon_write(tee_write_t *w, const tee_json_t *v)
     const tee_json_t  *stack[TEE_JSON_PYTHON_DEPTH];
 
     depth = 0;
+    stack[0] = NULL;
 
     for ( ;; ) {
 
