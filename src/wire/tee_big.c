@@ -117,6 +117,23 @@ tee_big_cmp_sum(const tee_big_t *a, const tee_big_t *b,
     uint64_t          t;
     tee_big_t   sum;
 
+    /* the first limbs decide, most often */
+
+    if (a->n > c->n || b->n > c->n) {
+        return 1;
+    }
+
+    t = a->n == c->n ? a->limb[c->n - 1] : 0;
+    t += b->n == c->n ? b->limb[c->n - 1] : 0;
+
+    if (t > c->limb[c->n - 1]) {
+        return 1;
+    }
+
+    if (t + 1 < c->limb[c->n - 1]) {
+        return -1;
+    }
+
     t = 0;
 
     for (i = 0; i < a->n || i < b->n; i++) {

@@ -55,6 +55,7 @@ typedef struct {
     tee_big_t       high;
     tee_big_t       s;
     unsigned              even:1;              /* halfway is read as this */
+    unsigned              step:1;              /* "high" is not "low" */
     int                   point;               /* 0.ddd * 10^point */
 } tee_float_digits_t;
 
@@ -67,6 +68,7 @@ static uint64_t tee_float_round(uint64_t q, int64_t exp, unsigned rest);
 
 static void tee_float_scale(tee_float_digits_t *g, uint64_t bits);
 static size_t tee_float_shortest(tee_float_digits_t *g, uint8_t *digits);
+static void tee_float_next(tee_float_digits_t *g);
 static size_t tee_float_carry(uint8_t *digits, size_t n, int *point);
 static size_t tee_float_fixed(const uint8_t *digits, size_t n, int point,
     uint8_t *p);
@@ -386,6 +388,7 @@ tee_float_scale(tee_float_digits_t *g, uint64_t bits)
 
     exp -= TEE_FLOAT_BIAS + TEE_FLOAT_MANTISSA;
     g->even = (m & 1) == 0;
+    g->step = step != 0;
 
     for (top = exp - 1, n = 0; m >> n != 0; n++) {
         top++;
@@ -401,7 +404,6 @@ tee_float_scale(tee_float_digits_t *g, uint64_t bits)
 
     tee_big_set(&g->r, m << (1 + step));
     tee_big_set(&g->low, 1);
-    tee_big_set(&g->high, 1U << step);
     tee_big_set(&g->s, 1);
 
     if (g->point > 0) {
@@ -410,7 +412,6 @@ tee_float_scale(tee_float_digits_t *g, uint64_t bits)
     } else {
         tee_big_pow5(&g->r, (size_t) -g->point);
         tee_big_pow5(&g->low, (size_t) -g->point);
-        tee_big_pow5(&g->high, (size_t) -g->point);
     }
 
     shift = exp - g->point - 1 - (int) step;
@@ -427,24 +428,29 @@ tee_float_scale(tee_float_digits_t *g, uint64_t bits)
     tee_big_shift(&g->s, n);
     tee_big_shift(&g->r, n + (size_t) shift);
     tee_big_shift(&g->low, n + (size_t) shift);
-    tee_big_shift(&g->high, n + (size_t) shift);
+
+    if (step) {
+        g->high = g->low;
+        tee_big_shift(&g->high, 1);
+    }
 }
 
 
 static size_t
 tee_float_shortest(tee_float_digits_t *g, uint8_t *digits)
 {
-    int       cmp, down, up;
-    size_t    n;
-    uint32_t  digit;
+    int         cmp, down, up;
+    size_t      n;
+    uint32_t    digit;
+    tee_big_t  *high;
 
-    if (tee_big_cmp_sum(&g->r, &g->high, &g->s) >= !g->even) {
+    high = g->step ? &g->high : &g->low;
+
+    if (tee_big_cmp_sum(&g->r, high, &g->s) >= !g->even) {
         g->point++;
 
     } else {
-        tee_big_mul(&g->r, 10, 0);
-        tee_big_mul(&g->low, 10, 0);
-        tee_big_mul(&g->high, 10, 0);
+        tee_float_next(g);
     }
 
     n = 0;
@@ -453,7 +459,7 @@ tee_float_shortest(tee_float_digits_t *g, uint8_t *digits)
         digit = tee_big_div(&g->r, &g->s);
 
         down = tee_big_cmp(&g->r, &g->low) < g->even;
-        up = tee_big_cmp_sum(&g->r, &g->high, &g->s) >= !g->even;
+        up = tee_big_cmp_sum(&g->r, high, &g->s) >= !g->even;
 
         if (down || up) {
             break;
@@ -461,9 +467,7 @@ tee_float_shortest(tee_float_digits_t *g, uint8_t *digits)
 
         digits[n++] = (uint8_t) digit;
 
-        tee_big_mul(&g->r, 10, 0);
-        tee_big_mul(&g->low, 10, 0);
-        tee_big_mul(&g->high, 10, 0);
+        tee_float_next(g);
     }
 
     if (down && up) {
@@ -477,6 +481,20 @@ tee_float_shortest(tee_float_digits_t *g, uint8_t *digits)
     digits[n++] = (uint8_t) (digit + (uint32_t) up);
 
     return tee_float_carry(digits, n, &g->point);
+}
+
+
+/* To the next digit. */
+
+static void
+tee_float_next(tee_float_digits_t *g)
+{
+    tee_big_mul(&g->r, 10, 0);
+    tee_big_mul(&g->low, 10, 0);
+
+    if (g->step) {
+        tee_big_mul(&g->high, 10, 0);
+    }
 }
 
 
