@@ -325,6 +325,13 @@ struct ngx_http_tee_registry_s {
 #define NGX_HTTP_TEE_METHOD_IDS     1
 
 
+/* block: reads the block of a directive, with a table of its own; offsets are
+ * those of "conf". */
+
+char *ngx_http_tee_block(ngx_conf_t *cf, ngx_command_t *directives,
+    void *conf);
+
+
 /* registry: for upstreams and the status page */
 
 ngx_array_t *ngx_http_tee_registry_array(ngx_conf_t *cf);

@@ -23,8 +23,6 @@
     (2 + 1 + 2 + TEE_HPKE_MAX_PK + 2 + 4 * NGX_HTTP_TEE_KEYS_MAX_SUITES)
 
 
-static char *ngx_http_tee_keys_directive(ngx_conf_t *cf, ngx_command_t *dummy,
-    void *conf);
 static char *ngx_http_tee_keys_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_tee_keys_load(ngx_conf_t *cf, ngx_http_tee_keys_t *keys,
@@ -103,7 +101,6 @@ ngx_http_tee_keys_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                  *rv;
     ngx_str_t             *value;
-    ngx_conf_t             save;
     ngx_pool_cleanup_t    *cln;
     ngx_http_tee_keys_t  **slot, *keys;
 
@@ -145,68 +142,13 @@ ngx_http_tee_keys_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *slot = keys;
 
-    save = *cf;
-    cf->handler = ngx_http_tee_keys_directive;
-    cf->handler_conf = (void *) keys;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
+    rv = ngx_http_tee_block(cf, ngx_http_tee_keys_directives, keys);
 
     if (rv != NGX_CONF_OK) {
         return rv;
     }
 
     return ngx_http_tee_keys_finish(cf, keys);
-}
-
-
-static char *
-ngx_http_tee_keys_directive(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
-{
-    char           *rv;
-    ngx_str_t      *value;
-    ngx_uint_t      n;
-    ngx_command_t  *cmd;
-
-    static const ngx_uint_t  args[] = {
-        NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2, NGX_CONF_TAKE3
-    };
-
-    value = cf->args->elts;
-    n = cf->args->nelts - 1;
-
-    for (cmd = ngx_http_tee_keys_directives; cmd->name.len; cmd++) {
-
-        if (cmd->name.len != value[0].len
-            || ngx_strncmp(cmd->name.data, value[0].data, value[0].len) != 0)
-        {
-            continue;
-        }
-
-        if (n >= sizeof(args) / sizeof(args[0]) || !(cmd->type & args[n])) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid number of arguments in \"%V\" "
-                               "directive", &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        rv = cmd->set(cf, cmd, cf->handler_conf);
-
-        if (rv != NGX_CONF_OK && rv != NGX_CONF_ERROR) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" directive %s",
-                               &value[0], rv);
-            return NGX_CONF_ERROR;
-        }
-
-        return rv;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown directive \"%V\" in \"tee_gateway_keys\"",
-                       &value[0]);
-
-    return NGX_CONF_ERROR;
 }
 
 

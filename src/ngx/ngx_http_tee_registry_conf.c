@@ -11,8 +11,6 @@
 /* The tee_registry block: its directives, files and checks. */
 
 
-static char *ngx_http_tee_registry_directive(ngx_conf_t *cf,
-    ngx_command_t *dummy, void *conf);
 static char *ngx_http_tee_registry_contract(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_tee_registry_chain_id(ngx_conf_t *cf,
@@ -145,7 +143,6 @@ ngx_http_tee_registry_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                      *rv;
     ngx_str_t                 *value;
-    ngx_conf_t                 save;
     ngx_http_tee_registry_t  **slot, *reg;
 
     value = cf->args->elts;
@@ -169,13 +166,7 @@ ngx_http_tee_registry_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *slot = reg;
 
-    save = *cf;
-    cf->handler = ngx_http_tee_registry_directive;
-    cf->handler_conf = (void *) reg;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
+    rv = ngx_http_tee_block(cf, ngx_http_tee_registry_directives, reg);
 
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -224,55 +215,6 @@ ngx_http_tee_registry_create(ngx_conf_t *cf, ngx_str_t *name)
     reg->resolver_timeout = NGX_CONF_UNSET_MSEC;
 
     return reg;
-}
-
-
-static char *
-ngx_http_tee_registry_directive(ngx_conf_t *cf, ngx_command_t *dummy,
-    void *conf)
-{
-    char           *rv;
-    ngx_str_t      *value;
-    ngx_uint_t      n;
-    ngx_command_t  *cmd;
-
-    value = cf->args->elts;
-    n = cf->args->nelts - 1;
-
-    for (cmd = ngx_http_tee_registry_directives; cmd->name.len; cmd++) {
-
-        if (cmd->name.len != value[0].len
-            || ngx_strncmp(cmd->name.data, value[0].data, value[0].len) != 0)
-        {
-            continue;
-        }
-
-        if (n == 0
-            || (n > 1 && cmd->type == NGX_CONF_TAKE1)
-            || (n > 2 && cmd->type == NGX_CONF_TAKE12))
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid number of arguments in \"%V\" "
-                               "directive", &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        rv = cmd->set(cf, cmd, cf->handler_conf);
-
-        if (rv != NGX_CONF_OK && rv != NGX_CONF_ERROR) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" directive %s",
-                               &value[0], rv);
-            return NGX_CONF_ERROR;
-        }
-
-        return rv;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown directive \"%V\" in \"tee_registry\"",
-                       &value[0]);
-
-    return NGX_CONF_ERROR;
 }
 
 
