@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Tee::Test;
 
+use IO::Select;
 use Tee::Ohttp qw(chunk_writer open_chunked_response open_response public_key request_writer seal_chunked_request seal_request varint);
 
 my $keys = Tee::Sealed::keys();
@@ -165,6 +166,26 @@ for my $chunked (0, 1) {
     is $g->open($ctx, $g->post($bytes, %form), 1)->{status}, 200, 'a chunk of 16384 bytes is taken';
 }
 
+# the time of the answer tells nothing about where it has failed
+
+for my $chunked (0, 1) {
+    my $form = $chunked ? 'chunked' : 'whole';
+    my %form = (chunked => $chunked);
+    my ($good) = $g->seal($get, %form, split => 5);
+    my @cases = ([ 'an unknown key', "\x63" . substr($good, 1), 422 ],
+        $chunked ? [ 'a changed chunk', substr($good, 0, 42) . (substr($good, 42, 1) ^ "\1") . substr($good, 43), 400 ] : ());
+
+    for my $case (@cases) {
+        my ($name, $bytes, $status) = @$case;
+        my $c = $t->client;
+        my $type = $chunked ? 'message/ohttp-chunked-req' : 'message/ohttp-req';
+        $c->send("POST /ohttp HTTP/1.1\r\nHost: a\r\nContent-Type: $type\r\nContent-Length: @{[ length $bytes ]}\r\n\r\n", substr $bytes, 0, -1);
+        ok !IO::Select->new($c->{socket})->can_read(0.3), "$name, $form: no answer before the end";
+        $c->send(substr $bytes, -1);
+        is $c->response->{status}, $status, "$name, $form: but then";
+    }
+}
+
 is scalar(keys %text), 1, 'there is one text for whatever does not open' or diag explain \%text;
 is scalar($backend->requests), 1, 'and nothing of it went anywhere';
 $backend->forget;
@@ -236,7 +257,11 @@ for my $length ('4', '6', '5, 5', '+5', '-5', '0x5', ' 5', '5 ', '', '05 ', '5.0
         "a length that is not so: '$length'";
 }
 
-is $g->request(POST => '/', content => '12345', headers => [ map [ 'content-length' => $_ ], 5, 6 ])->{status}, 400, 'two lengths';
+for my $lengths ([ 5, 6 ], [ 6, 5 ]) {
+    is $g->request(POST => '/', content => '12345', headers => [ map [ 'content-length' => $_ ], @$lengths ])->{status}, 400, "two lengths: @$lengths";
+}
+
+is $g->request(POST => '/', content => '12345', headers => [ map [ 'content-length' => $_ ], 5, 5 ])->{status}, 200, 'the same twice';
 is $g->request(GET => '/', headers => [ [ 'content-length' => 5 ] ])->{status}, 400, 'a length without content';
 is $g->request(POST => '/', content => '12345', headers => [ [ 'content-length' => 5 ] ])->{status}, 200, 'one that is so';
 
@@ -292,6 +317,7 @@ for my $form (0, 1) {
 }
 
 is $g->request(POST => '/', indeterminate => 1, chunks => [ ('x') x 100_000 ])->{body} =~ tr/x//, 100_000, 'content in many pieces';
+is $g->request(GET => '/vars', headers => [ ([ a => '' ]) x $_->[0] ])->{status}, $_->[1], "$_->[0] fields" for [ 1000, 200 ], [ 1001, 400 ];
 is $g->request(GET => '/' . 'x' x 100_000)->{status}, 400, 'a long path';
 is $g->request(GET => '/', authority => 'x' x 100_000)->{status}, 400, 'a long authority';
 is $g->request('X' x 100_000, '/')->{status}, 400, 'a long method';
@@ -338,6 +364,10 @@ for my $indeterminate (0, 1) {
     is $ask->($dated)->{status}, 200, 'no date';
     is $ask->($g->with(path => '/required'))->{status}, 400, 'which may be required';
     is $ask->($g, $date->(-4000))->{status}, 200, 'or not be looked at';
+
+    for my $times ([ -70, 0 ], [ 0, -70 ], [ 0, 0 ]) {
+        is $ask->($dated, map { $date->($_) } @$times)->{status}, 400, "two dates: @$times";
+    }
 
     for my $field ($date->(-70), $date->(70), $date->(-86400 * 365), [ date => 'yesterday' ], [ date => '' ]) {
         my $r = $ask->($dated, $field);

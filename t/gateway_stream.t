@@ -252,6 +252,18 @@ for my $way (sort keys %ways) {
     }
 }
 
+# and what he has read at last leaves the connection as it was
+
+for my $chunked (0, 1) {
+    my $form = $chunked ? 'chunked' : 'whole';
+    my ($bytes, $ctx) = $direct->seal(Tee::Bhttp::request(GET => '/large?mib=16'), chunked => $chunked);
+    my $c = $gateway->client;
+    $c->send_request(POST => '/ohttp', [ 'Content-Type' => 'message/ohttp-' . ($chunked ? 'chunked-req' : 'req') ], $bytes);
+    sleep 0.5;
+    is length $direct->open($ctx, $c->response, $chunked)->{body}, 16 << 20, "$form: all of it, late";
+    is $direct->request(GET => '/cut-head', client => $c, timeout => 5)->{status}, 502, "$form: another request over this connection";
+}
+
 for my $way (sort keys %ways) {
     my $s = $ways{$way}->stream(GET => '/wait');
     is +($s->read)[0], "data: one\n\n", "$way: an event, and then nothing";
