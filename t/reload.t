@@ -54,7 +54,7 @@ sub under_load(&) {
 
     if (!$pid) {
         open STDOUT, '>', $out;
-        exec 'wrk', '-t1', "-c$connections", '-d600s', '-H', 'Connection: close', 'http://127.0.0.1:' . $t->port . '/';
+        exec 'wrk', '-t1', "-c$connections", '-d600s', '--timeout', patience(5) . 's', '-H', 'Connection: close', 'http://127.0.0.1:' . $t->port . '/';
     }
 
     sleep 0.3;
