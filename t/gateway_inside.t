@@ -17,6 +17,12 @@ my $backend = backend(sub {
 
     return $conn->send("HTTP/1.1 $1 Status\r\nContent-Length: 0\r\n\r\n") if $request->{path} =~ m{^/status/(\d+)};
 
+    if ($request->{path} eq '/cut') {
+        $conn->send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Made: secret\r\nTransfer-Encoding: chunked\r\n\r\n");
+        $conn->send_chunk('begun');
+        return 0;
+    }
+
     if ($request->{path} eq '/v1/web_search') {
         $conn->send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
         $conn->send_chunk($_) for "data: one\n\n", 'data: ' . 'x' x ($request->{body} =~ /(\d+)/)[0] . "\n\n", "data: [DONE]\n\n";
@@ -88,6 +94,9 @@ my $t = Tee::Nginx->new(
         location = /mapped { return 200 $mapped; }
         location = /address { return 200 $remote_addr; }
         location = /mirrored { mirror /ohttp; proxy_pass http://127.0.0.1:%%backend%%; }
+        location ~ ^/x+$ { rewrite ^/x(x+)$ /$1 last; rewrite ^ /ohttp last; }
+        location ~ ^/y+$ { rewrite ^/y(y+)$ /$1 last; return 200 often; }
+        location = /trailers { add_trailer X-Sum secret; alias %%DIR%%/html/file; }
         location /added { add_header X-Uri $uri; add_header X-Blank " a "; return 200 ok; }
         location / { proxy_pass http://127.0.0.1:%%backend%%; proxy_set_header X-Where $where; }
     }
@@ -126,6 +135,8 @@ for my $way (sort keys %ways) {
 is $g->request(GET => '/address', relay => [ Host => 'inside.example', 'X-Forwarded-For' => '1.2.3.4' ])->{body}, '1.2.3.4',
     'while the relay may say it';
 is_deeply [ map $g->request(GET => '/limited')->{status}, 1, 2 ], [ 200, 503 ], 'requests are limited again';
+
+is $g->with(path => '/xxxxxxxx')->request(GET => '/yyyyyy')->{body}, 'often', 'so are changes of the path';
 
 # the server is that of the authority
 
@@ -179,6 +190,12 @@ for my $chunked (0, 1) {
         ok $r->{error} || $r->{status} == 502, "$status is no status: $form" or diag $r->{status};
     }
 
+    my ($bytes, $ctx) = $g->seal(Tee::Bhttp::request(GET => '/trailers', scheme => 'http'), chunked => $chunked);
+    my $c = $t->client;
+    my $type = $chunked ? 'message/ohttp-chunked-req' : 'message/ohttp-req';
+    $c->send_request(POST => '/ohttp', [ Host => 'inside.example', Connection => 'close', 'Content-Type' => $type ], $bytes);
+    unlike $c->read_all, qr/secret/, "trailers are within: $form";
+
     is $g->request(GET => "/status/$_", chunked => $chunked)->{status}, $_, "$_ is one: $form" for 207, 599;
 }
 
@@ -190,6 +207,11 @@ for my $size (0, 1, 16383, 16384, 16385, 20_000, 100_000) {
     is length $r->{body}, $size, "$size bytes: all of it";
     is ord $r->{texts}[0], $size > 16384 ? 3 : 1, "$size bytes: " . ($size > 16384 ? 'not held' : 'held');
 }
+
+$r = $g->request(GET => '/cut');
+is_deeply [ $r->{status}, scalar $r->header('content-type'), scalar $r->header('x-made') ], [ 502, 'application/problem+json', undef ],
+    'of an answer that has been cut nothing is kept';
+unlike $r->{body}, qr/begun/, 'nor of its content';
 
 # a subrequest is no sealed one
 
