@@ -105,6 +105,7 @@ my $server = <<'CONF';
         proxy_max_temp_file_size 0;
         location = /ohttp { tee_gateway main; tee_gateway_target inside.example; }
         location / { proxy_pass http://127.0.0.1:%%backend%%; %%hints%% }
+        location /file/ { alias %%DIR%%/html/; }
         location /unbuffered/ { proxy_pass http://127.0.0.1:%%backend%%/; proxy_buffering off; }
 CONF
 my $gateway = Tee::Nginx->new(
@@ -254,14 +255,18 @@ for my $way (sort keys %ways) {
 
 # and what he has read at last leaves the connection as it was
 
-for my $chunked (0, 1) {
-    my $form = $chunked ? 'chunked' : 'whole';
-    my ($bytes, $ctx) = $direct->seal(Tee::Bhttp::request(GET => '/large?mib=16'), chunked => $chunked);
-    my $c = $gateway->client;
-    $c->send_request(POST => '/ohttp', [ 'Content-Type' => 'message/ohttp-' . ($chunked ? 'chunked-req' : 'req') ], $bytes);
-    sleep 0.5;
-    is length $direct->open($ctx, $c->response, $chunked)->{body}, 16 << 20, "$form: all of it, late";
-    is $direct->request(GET => '/cut-head', client => $c, timeout => 5)->{status}, 502, "$form: another request over this connection";
+$gateway->write('html/large', 'x' x (16 << 20));
+
+for my $path ('/large?mib=16', '/file/large') {
+    for my $chunked (0, 1) {
+        my $form = $chunked ? "chunked, $path" : "whole, $path";
+        my ($bytes, $ctx) = $direct->seal(Tee::Bhttp::request(GET => $path), chunked => $chunked);
+        my $c = $gateway->client;
+        $c->send_request(POST => '/ohttp', [ 'Content-Type' => 'message/ohttp-' . ($chunked ? 'chunked-req' : 'req') ], $bytes);
+        sleep 0.5;
+        is length $direct->open($ctx, $c->response, $chunked)->{body}, 16 << 20, "$form: all of it, late";
+        is $direct->request(GET => '/cut-head', client => $c, timeout => 5)->{status}, 502, "$form: another request over this connection";
+    }
 }
 
 for my $way (sort keys %ways) {
