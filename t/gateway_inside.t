@@ -97,6 +97,7 @@ my $t = Tee::Nginx->new(
         location ~ ^/x+$ { rewrite ^/x(x+)$ /$1 last; rewrite ^ /ohttp last; }
         location ~ ^/y+$ { rewrite ^/y(y+)$ /$1 last; return 200 often; }
         location = /trailers { add_trailer X-Sum secret; alias %%DIR%%/html/file; }
+        location = /varied { gzip on; gzip_vary on; gzip_min_length 1; gzip_types *; expires 1h; charset utf-8; default_type text/plain; alias %%DIR%%/html/file; }
         location /added { add_header X-Uri $uri; add_header X-Blank " a "; return 200 ok; }
         location / { proxy_pass http://127.0.0.1:%%backend%%; proxy_set_header X-Where $where; }
     }
@@ -189,6 +190,11 @@ for my $chunked (0, 1) {
         my $r = $g->request(GET => "/status/$status", chunked => $chunked);
         ok $r->{error} || $r->{status} == 502, "$status is no status: $form" or diag $r->{status};
     }
+
+    my %outer;
+    $outer{ join ' ', sort map lc $_->[0], @{ $g->request(GET => $_, chunked => $chunked, headers => [ [ 'accept-encoding' => 'gzip' ] ])->{outer}{headers} } }++
+        for qw(/varied /mapped /internal /added /asked /page);
+    is scalar(keys %outer), 1, "outer fields tell nothing: $form" or diag explain \%outer;
 
     my ($bytes, $ctx) = $g->seal(Tee::Bhttp::request(GET => '/trailers', scheme => 'http'), chunked => $chunked);
     my $c = $t->client;
