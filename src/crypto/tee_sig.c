@@ -20,13 +20,27 @@
 #define TEE_RSA_MIN_BITS  2048
 #define TEE_RSA_MAX_BITS  8192
 
+#define TEE_SIG_MAX_PEM   65536
+
+
+struct tee_sig_key_s {
+    EVP_PKEY             *pkey;
+    EVP_MD_CTX           *md;                  /* is only copied */
+    size_t                spki_len;
+    uint8_t               spki[TEE_SPKI_MAX_LEN];
+};
+
 
 static tee_rc_t tee_sig_spki_read(tee_str_t spki, size_t *modulus_len);
 static int tee_sig_natural(tee_str_t *n);
 static int tee_sig_pss(EVP_PKEY_CTX *ctx);
 static tee_rc_t tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig);
-static tee_rc_t tee_sig_key(tee_str_t pem, EVP_PKEY **pkey, uint8_t *spki,
-    size_t *spki_len);
+static tee_rc_t tee_sig_key_pem(tee_sig_key_t *key, tee_str_t pem);
+static tee_rc_t tee_sig_key_spki(tee_sig_key_t *key);
+static tee_rc_t tee_sig_key_pair(tee_sig_key_t *key);
+static tee_rc_t tee_sig_key_prepare(EVP_PKEY *pkey, EVP_MD_CTX **md);
+static tee_rc_t tee_sig_make(EVP_MD_CTX *md, tee_str_t msg, uint8_t *sig,
+    size_t *len);
 static int tee_sig_blank(BIO *bio);
 static int tee_sig_password(char *buf, int size, int rwflag, void *u);
 
@@ -231,71 +245,91 @@ done:
 
 
 tee_rc_t
-tee_sig_public(tee_str_t pem, uint8_t *spki, size_t *spki_len)
+tee_sig_key_read(tee_str_t pem, tee_sig_key_t **key)
 {
-    tee_rc_t   rc;
-    EVP_PKEY  *pkey;
+    tee_rc_t        rc;
+    tee_sig_key_t  *k;
+
+    *key = NULL;
 
     ERR_set_mark();
 
-    rc = tee_sig_key(pem, &pkey, spki, spki_len);
+    rc = TEE_NOMEM;
+    k = OPENSSL_zalloc(sizeof(tee_sig_key_t));
 
-    EVP_PKEY_free(pkey);
+    if (k) {
+        rc = tee_sig_key_pem(k, pem);
+
+        if (rc == TEE_OK) {
+            rc = tee_sig_key_spki(k);
+        }
+
+        if (rc == TEE_OK) {
+            rc = tee_sig_key_pair(k);
+        }
+
+        if (rc == TEE_OK) {
+            rc = tee_sig_key_prepare(k->pkey, &k->md);
+        }
+    }
+
+    if (rc == TEE_OK) {
+        *key = k;
+
+    } else {
+        tee_sig_key_free(k);
+    }
+
     ERR_pop_to_mark();
 
     return rc;
 }
 
 
-tee_rc_t
-tee_sig_sign(tee_str_t pem, tee_str_t msg, uint8_t *sig, size_t *sig_len)
+void
+tee_sig_key_free(tee_sig_key_t *key)
 {
-    size_t         len;
-    uint8_t        spki[TEE_SPKI_MAX_LEN];
-    tee_rc_t       rc;
-    EVP_PKEY      *pkey;
-    EVP_MD_CTX    *md;
-    EVP_PKEY_CTX  *ctx;
+    if (key == NULL) {
+        return;
+    }
 
-    static const uint8_t  nothing[1];
+    EVP_MD_CTX_free(key->md);
+    EVP_PKEY_free(key->pkey);
+    OPENSSL_free(key);
+}
 
-    *sig_len = 0;
+
+tee_str_t
+tee_sig_key_public(const tee_sig_key_t *key)
+{
+    tee_str_t  spki;
+
+    spki.len = key->spki_len;
+    spki.data = key->spki;
+
+    return spki;
+}
+
+
+tee_rc_t
+tee_sig_key_sign(const tee_sig_key_t *key, tee_str_t msg, uint8_t *sig,
+    size_t *len)
+{
+    tee_rc_t     rc;
+    EVP_MD_CTX  *md;
+
+    *len = 0;
 
     ERR_set_mark();
-
-    md = NULL;
-    rc = tee_sig_key(pem, &pkey, spki, &len);
-
-    if (rc != TEE_OK) {
-        goto done;
-    }
 
     rc = TEE_NOMEM;
     md = EVP_MD_CTX_new();
 
-    if (md == NULL
-        || EVP_DigestSignInit(md, &ctx, EVP_sha256(), NULL, pkey) != 1
-        || !tee_sig_pss(ctx))
-    {
-        goto done;
+    if (md && EVP_MD_CTX_copy_ex(md, key->md) == 1) {
+        rc = tee_sig_make(md, msg, sig, len);
     }
-
-    len = TEE_SIG_MAX_LEN;
-
-    if (EVP_DigestSign(md, sig, &len, msg.len ? msg.data : nothing, msg.len)
-        != 1)
-    {
-        rc = tee_openssl_rc(TEE_CRYPTO);
-        goto done;
-    }
-
-    *sig_len = len;
-    rc = TEE_OK;
-
-done:
 
     EVP_MD_CTX_free(md);
-    EVP_PKEY_free(pkey);
     ERR_pop_to_mark();
 
     return rc;
@@ -303,18 +337,12 @@ done:
 
 
 static tee_rc_t
-tee_sig_key(tee_str_t pem, EVP_PKEY **pkey, uint8_t *spki, size_t *spki_len)
+tee_sig_key_pem(tee_sig_key_t *key, tee_str_t pem)
 {
-    BIO        *bio;
-    int         len;
-    uint8_t    *p;
-    tee_rc_t    rc;
-    tee_str_t   der;
+    BIO       *bio;
+    tee_rc_t   rc;
 
-    *pkey = NULL;
-    *spki_len = 0;
-
-    if (pem.len == 0 || pem.len > 65536) {
+    if (pem.len == 0 || pem.len > TEE_SIG_MAX_PEM) {
         return TEE_MALFORMED;
     }
 
@@ -323,58 +351,131 @@ tee_sig_key(tee_str_t pem, EVP_PKEY **pkey, uint8_t *spki, size_t *spki_len)
         return TEE_NOMEM;
     }
 
-    *pkey = PEM_read_bio_PrivateKey(bio, NULL, tee_sig_password, NULL);
-
-    if (*pkey == NULL) {
-        rc = tee_openssl_rc(TEE_MALFORMED);
-        goto done;
-    }
-
-    if (!tee_sig_blank(bio)) {
-        rc = TEE_MALFORMED;
-        goto done;
-    }
-
-    len = i2d_PUBKEY(*pkey, NULL);
-
-    if (len <= 0) {
-        rc = tee_openssl_rc(TEE_UNSUPPORTED);
-        goto done;
-    }
-
-    rc = TEE_UNSUPPORTED;
-
-    if (len > TEE_SPKI_MAX_LEN) {
-        goto done;
-    }
-
-    p = spki;
-
-    if (i2d_PUBKEY(*pkey, &p) != len) {
-        rc = TEE_NOMEM;
-        goto done;
-    }
-
-    der.data = spki;
-    der.len = (size_t) len;
-
-    if (tee_sig_spki(der) != TEE_OK) {
-        goto done;
-    }
-
-    *spki_len = der.len;
     rc = TEE_OK;
+    key->pkey = PEM_read_bio_PrivateKey(bio, NULL, tee_sig_password, NULL);
 
-done:
+    if (key->pkey == NULL) {
+        rc = tee_openssl_rc(TEE_MALFORMED);
+
+    } else if (!tee_sig_blank(bio)) {
+        rc = TEE_MALFORMED;
+    }
 
     BIO_free(bio);
 
-    if (rc != TEE_OK) {
-        EVP_PKEY_free(*pkey);
-        *pkey = NULL;
+    return rc;
+}
+
+
+static tee_rc_t
+tee_sig_key_spki(tee_sig_key_t *key)
+{
+    int       len;
+    uint8_t  *p;
+
+    len = i2d_PUBKEY(key->pkey, NULL);
+
+    if (len <= 0) {
+        return tee_openssl_rc(TEE_UNSUPPORTED);
     }
 
+    if (len > TEE_SPKI_MAX_LEN) {
+        return TEE_UNSUPPORTED;
+    }
+
+    p = key->spki;
+
+    if (i2d_PUBKEY(key->pkey, &p) != len) {
+        return TEE_NOMEM;
+    }
+
+    key->spki_len = (size_t) len;
+
+    return tee_sig_spki(tee_sig_key_public(key)) == TEE_OK
+           ? TEE_OK : TEE_UNSUPPORTED;
+}
+
+
+/*
+ * The public half is in the file, too, and may be another key's.  What blinds
+ * a key is made at its first signature: that of a copy, or all processes that
+ * inherit this key would begin with the same.
+ */
+
+static tee_rc_t
+tee_sig_key_pair(tee_sig_key_t *key)
+{
+    uint8_t      sig[TEE_SIG_MAX_LEN];
+    tee_rc_t     rc;
+    EVP_PKEY    *pkey;
+    tee_str_t    msg, s;
+    EVP_MD_CTX  *md;
+
+    pkey = EVP_PKEY_dup(key->pkey);
+    if (pkey == NULL) {
+        return TEE_NOMEM;
+    }
+
+    msg = tee_sig_key_public(key);
+
+    rc = tee_sig_key_prepare(pkey, &md);
+
+    if (rc == TEE_OK) {
+        rc = tee_sig_make(md, msg, sig, &s.len);
+    }
+
+    if (rc == TEE_OK) {
+        s.data = sig;
+        rc = tee_sig_verify(msg, msg, s);
+    }
+
+    EVP_MD_CTX_free(md);
+    EVP_PKEY_free(pkey);
+
     return rc;
+}
+
+
+/* All that is the same for every signature. */
+
+static tee_rc_t
+tee_sig_key_prepare(EVP_PKEY *pkey, EVP_MD_CTX **md)
+{
+    EVP_PKEY_CTX  *ctx;
+
+    *md = EVP_MD_CTX_new();
+
+    if (*md == NULL
+        || EVP_DigestSignInit(*md, &ctx, EVP_sha256(), NULL, pkey) != 1
+        || !tee_sig_pss(ctx))
+    {
+        return TEE_NOMEM;
+    }
+
+    return TEE_OK;
+}
+
+
+static tee_rc_t
+tee_sig_make(EVP_MD_CTX *md, tee_str_t msg, uint8_t *sig, size_t *len)
+{
+    size_t  n;
+
+    static const uint8_t  nothing[1];
+
+    *len = 0;
+
+    n = TEE_SIG_MAX_LEN;
+
+    if (EVP_DigestSign(md, sig, &n, msg.len ? msg.data : nothing, msg.len)
+        != 1)
+    {
+        return tee_openssl_rc(TEE_CRYPTO);
+    }
+
+    *len = n;
+
+    return TEE_OK;
 }
 
 

@@ -43,21 +43,46 @@ TEE_MUST_CHECK tee_rc_t tee_sig_verify(tee_str_t spki, tee_str_t msg,
 
 #define TEE_SIG_MAX_LEN  1024
 
+/* A private key that is ready to sign. */
+
+typedef struct tee_sig_key_s  tee_sig_key_t;
+
+
 /*
- * Signs the same way, with a random salt.
+ * Reads a key, and signs with it once.
  *
- * pem   one unencrypted private key and nothing else but white space
- * spki  room for TEE_SPKI_MAX_LEN: the public half, as above
- * sig   room for TEE_SIG_MAX_LEN
+ * pem  one unencrypted private key and nothing else but white space
+ * key  NULL on failure; tee_sig_key_free() it
  *
- * Both lengths are 0 on failure: TEE_MALFORMED (not such a PEM text),
- * TEE_UNSUPPORTED (another algorithm or size), TEE_CRYPTO, TEE_NOMEM
+ * TEE_OK
+ * TEE_MALFORMED    not such a PEM text
+ * TEE_UNSUPPORTED  another algorithm or size, as above
+ * TEE_CRYPTO       its two halves do not belong together
+ * TEE_NOMEM
  */
 
-TEE_MUST_CHECK tee_rc_t tee_sig_public(tee_str_t pem, uint8_t *spki,
-    size_t *spki_len);
-TEE_MUST_CHECK tee_rc_t tee_sig_sign(tee_str_t pem, tee_str_t msg,
-    uint8_t *sig, size_t *sig_len);
+TEE_MUST_CHECK tee_rc_t tee_sig_key_read(tee_str_t pem, tee_sig_key_t **key);
+
+/* NULL is no key. */
+
+void tee_sig_key_free(tee_sig_key_t *key);
+
+/* The public half, as above; lives as long as the key. */
+
+tee_str_t tee_sig_key_public(const tee_sig_key_t *key);
+
+/*
+ * Signs as tee_sig_verify() has it, with a random salt.  Several threads may
+ * use a key at the same time, and so may processes that inherit it.
+ *
+ * sig  room for TEE_SIG_MAX_LEN
+ * len  0 on failure
+ *
+ * TEE_OK, TEE_CRYPTO, TEE_NOMEM
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_sig_key_sign(const tee_sig_key_t *key,
+    tee_str_t msg, uint8_t *sig, size_t *len);
 
 
 #endif /* TEE_SIG_H_INCLUDED */

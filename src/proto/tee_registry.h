@@ -233,7 +233,7 @@ TEE_MUST_CHECK tee_rc_t tee_registry_ohttp_config(tee_str_t json,
  * Writes such a body.
  *
  * key  with one pair
- * pem  the private half of the signing key, as for tee_sig_sign()
+ * pem  the private half of the signing key, as for tee_sig_key_read()
  *
  * TEE_OK, TEE_MALFORMED and TEE_UNSUPPORTED (the signing key; the key, if it
  * has another number of pairs), TEE_CRYPTO, TEE_LIMIT, TEE_NOMEM

@@ -243,13 +243,12 @@ tee_rc_t
 tee_registry_ohttp_config_write(tee_write_t *w, const tee_ohttp_key_t *key,
     tee_str_t pem)
 {
-    size_t        len;
-    uint8_t       spki[TEE_SPKI_MAX_LEN];
-    tee_rc_t      rc;
-    tee_str_t     text;
-    tee_read_t    r;
-    tee_config_t  c;
-    tee_write_t   blob;
+    tee_rc_t        rc;
+    tee_str_t       text;
+    tee_read_t      r;
+    tee_config_t    c;
+    tee_write_t     blob;
+    tee_sig_key_t  *sk;
 
     memset(&c, 0, sizeof(tee_config_t));
 
@@ -276,22 +275,22 @@ tee_registry_ohttp_config_write(tee_write_t *w, const tee_ohttp_key_t *key,
         return rc;
     }
 
-    rc = tee_sig_public(pem, spki, &len);
+    rc = tee_sig_key_read(pem, &sk);
 
     if (rc != TEE_OK) {
         return rc;
     }
 
-    text.data = spki;
-    text.len = len;
-    tee_keccak256(text, c.tee_id);
+    tee_keccak256(tee_sig_key_public(sk), c.tee_id);
 
     tee_config_hash(&c, c.hash);
 
     text.data = c.hash;
     text.len = 32;
 
-    rc = tee_sig_sign(pem, text, c.sig, &c.sig_len);
+    rc = tee_sig_key_sign(sk, text, c.sig, &c.sig_len);
+
+    tee_sig_key_free(sk);
 
     if (rc != TEE_OK) {
         return rc;

@@ -270,12 +270,12 @@ typedef struct {
 static tee_rc_t
 config_write(void *ctx)
 {
-    size_t         len;
-    uint8_t        buf[4096], spki[TEE_SPKI_MAX_LEN], id[32];
-    tee_rc_t       rc;
-    tee_str_t      text, der;
-    tee_write_t    w;
-    config_own_t  *own = ctx;
+    uint8_t         buf[4096], id[32];
+    tee_rc_t        rc;
+    tee_str_t       text;
+    tee_write_t     w;
+    config_own_t   *own = ctx;
+    tee_sig_key_t  *sk;
 
     tee_write_fixed(&w, buf, sizeof(buf));
 
@@ -285,18 +285,21 @@ config_write(void *ctx)
         return rc;
     }
 
-    rc = tee_sig_public(own->pem, spki, &len);
+    rc = tee_sig_key_read(own->pem, &sk);
 
     if (rc != TEE_OK) {
         return rc;
     }
 
-    der.data = spki;
-    der.len = len;
     text.data = buf;
     text.len = w.len;
 
-    return tee_registry_ohttp_config(text, der, &unit_alloc, id);
+    rc = tee_registry_ohttp_config(text, tee_sig_key_public(sk), &unit_alloc,
+                                   id);
+
+    tee_sig_key_free(sk);
+
+    return rc;
 }
 
 

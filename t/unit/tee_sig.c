@@ -397,18 +397,21 @@ sig_pem(EVP_PKEY *pkey, int traditional, const char *password,
 static tee_rc_t
 sig_sign(void *ctx)
 {
-    size_t      len;
-    uint8_t     sig[TEE_SIG_MAX_LEN], spki[TEE_SPKI_MAX_LEN];
-    tee_rc_t    rc;
-    tee_str_t  *pem = ctx;
+    size_t          len;
+    uint8_t         sig[TEE_SIG_MAX_LEN];
+    tee_rc_t        rc;
+    tee_str_t      *pem = ctx;
+    tee_sig_key_t  *key;
 
-    rc = tee_sig_public(*pem, spki, &len);
+    rc = tee_sig_key_read(*pem, &key);
 
     if (rc != TEE_OK) {
-        return len == 0 ? rc : TEE_DONE;
+        return key == NULL ? rc : TEE_DONE;
     }
 
-    rc = tee_sig_sign(*pem, unit_text("message"), sig, &len);
+    rc = tee_sig_key_sign(key, unit_text("message"), sig, &len);
+
+    tee_sig_key_free(key);
 
     return rc == TEE_OK || len == 0 ? rc : TEE_DONE;
 }
@@ -417,11 +420,12 @@ sig_sign(void *ctx)
 static void
 sig_signing(void)
 {
-    size_t      i, n, wrong;
-    uint8_t     sig[TEE_SIG_MAX_LEN], spki[TEE_SPKI_MAX_LEN];
-    EVP_PKEY   *pkey, *other;
-    sig_case_t  c;
-    tee_str_t   pem, cut;
+    size_t          i, n, wrong;
+    uint8_t         sig[TEE_SIG_MAX_LEN];
+    EVP_PKEY       *pkey, *other;
+    sig_case_t      c;
+    tee_str_t       pem, cut;
+    tee_sig_key_t  *key;
 
     pkey = EVP_RSA_gen(2048);
     other = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -431,10 +435,11 @@ sig_signing(void)
 
     pem = sig_pem(pkey, 0, NULL, "\r\n \t\n");
 
-    unit_ok(tee_sig_public(pem, spki, &n) == TEE_OK, "the public half");
-    c.spki = unit_copy(spki, n);
+    unit_ok(tee_sig_key_read(pem, &key) == TEE_OK, "a key");
+    c.spki = tee_sig_key_public(key);
+    c.spki = unit_copy(c.spki.data, c.spki.len);
 
-    unit_ok(tee_sig_sign(pem, unit_text("message"), sig, &n) == TEE_OK,
+    unit_ok(tee_sig_key_sign(key, unit_text("message"), sig, &n) == TEE_OK,
             "signed");
     c.sig = unit_copy(sig, n);
     c.msg = unit_text("message");
@@ -442,16 +447,17 @@ sig_signing(void)
     c.msg = unit_text("Message");
     unit_ok(sig_verify(&c) == TEE_CRYPTO, "nothing else");
 
-    unit_ok(tee_sig_sign(pem, unit_text("message"), sig, &n) == TEE_OK
+    unit_ok(tee_sig_key_sign(key, unit_text("message"), sig, &n) == TEE_OK
             && !unit_equal(c.sig, sig, n), "the salt is random");
     unit_free(c.sig);
 
-    unit_ok(tee_sig_sign(pem, unit_text(""), sig, &n) == TEE_OK,
+    unit_ok(tee_sig_key_sign(key, unit_text(""), sig, &n) == TEE_OK,
             "nothing signed");
     c.sig = unit_copy(sig, n);
     c.msg = unit_text("");
     unit_ok(sig_verify(&c) == TEE_OK, "and verified");
     sig_release(&c);
+    tee_sig_key_free(key);
 
     unit_crypto_oom(sig_sign, &pem, TEE_OK, "signing");
 
