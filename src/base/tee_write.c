@@ -25,6 +25,8 @@ tee_write_fixed(tee_write_t *w, uint8_t *buf, size_t room)
     w->len = 0;
     w->room = room;
     w->alloc = NULL;
+    w->sink = NULL;
+    w->ctx = NULL;
     w->rc = TEE_OK;
 }
 
@@ -42,10 +44,48 @@ void
 tee_write_free(tee_write_t *w)
 {
     if (w->alloc && w->data) {
+        tee_wipe(w->data, w->len);
         w->alloc->free(w->alloc->ctx, w->data);
     }
 
     tee_write_grow(w, w->alloc);
+}
+
+
+void
+tee_write_reset(tee_write_t *w)
+{
+    if (w->len) {
+        tee_wipe(w->data, w->len);
+        w->len = 0;
+    }
+}
+
+
+void
+tee_write_sink(tee_write_t *w, uint8_t *buf, size_t room, tee_write_pt sink,
+    void *ctx)
+{
+    tee_write_fixed(w, buf, room);
+
+    w->sink = sink;
+    w->ctx = ctx;
+}
+
+
+void
+tee_write_flush(tee_write_t *w)
+{
+    tee_str_t  piece;
+
+    piece.len = w->len;
+    piece.data = w->data;
+
+    w->len = 0;
+
+    if (piece.len) {
+        w->sink(w->ctx, piece);
+    }
 }
 
 
@@ -74,6 +114,12 @@ tee_write_room(tee_write_t *w, size_t len)
         return p;
     }
 
+    if (w->sink && len <= w->room) {
+        tee_write_flush(w);
+        w->len = len;
+        return w->data;
+    }
+
     if (w->alloc == NULL) {
         w->rc = TEE_LIMIT;
         return NULL;
@@ -98,6 +144,7 @@ tee_write_room(tee_write_t *w, size_t len)
 
     if (w->data) {
         memcpy(p, w->data, w->len);
+        tee_wipe(w->data, w->len);
         w->alloc->free(w->alloc->ctx, w->data);
     }
 
@@ -148,16 +195,31 @@ tee_write_varint(tee_write_t *w, uint64_t n)
 void
 tee_write_bytes(tee_write_t *w, const void *p, size_t len)
 {
-    uint8_t  *to;
+    size_t          n;
+    uint8_t        *to;
+    const uint8_t  *from;
+
+    from = p;
 
     if (len == 0) {
         return;
     }
 
+    while (w->sink && len > w->room - w->len) {
+        n = w->room - w->len;
+        memcpy(w->data + w->len, from, n);
+
+        w->len = w->room;
+        tee_write_flush(w);
+
+        from += n;
+        len -= n;
+    }
+
     to = tee_write_room(w, len);
 
     if (to) {
-        memcpy(to, p, len);
+        memcpy(to, from, len);
     }
 }
 

@@ -12,10 +12,13 @@
 
 
 /*
- * A writer into a buffer of the caller or into one that grows.  The first
- * write that does not fit, or gets no memory, makes it bad for good: later
- * ones do nothing, so that a whole text may be written before asking once.
+ * A writer into a buffer of the caller, into one that grows, or, piece by
+ * piece, into a function.  The first write that does not fit, or gets no
+ * memory, makes it bad for good: later ones do nothing, so that a whole text
+ * may be written before asking once.
  */
+
+typedef void (*tee_write_pt)(void *ctx, tee_str_t piece);
 
 typedef struct {
     uint8_t              *data;
@@ -24,6 +27,8 @@ typedef struct {
     /* the rest is private */
     size_t                room;
     const tee_alloc_t    *alloc;
+    tee_write_pt          sink;
+    void                 *ctx;
     tee_rc_t              rc;
 } tee_write_t;
 
@@ -32,11 +37,25 @@ typedef struct {
 
 void tee_write_fixed(tee_write_t *w, uint8_t *buf, size_t room);
 
-/* Writes to memory of "alloc", which is freed by tee_write_free(), unless the
- * caller takes "data" over. */
+/* Writes to memory of "alloc", which is wiped and freed by tee_write_free(),
+ * unless the caller takes "data" over. */
 
 void tee_write_grow(tee_write_t *w, const tee_alloc_t *alloc);
 void tee_write_free(tee_write_t *w);
+
+/* Wipes what has been written, and begins anew. */
+
+void tee_write_reset(tee_write_t *w);
+
+/*
+ * Gives "sink" what has been written when "buf" is full and more is to come,
+ * and the rest with tee_write_flush().  So data[len - 1] is the last byte
+ * here, too.  Hexadecimal and base64 are only written if "room" is enough.
+ */
+
+void tee_write_sink(tee_write_t *w, uint8_t *buf, size_t room,
+    tee_write_pt sink, void *ctx);
+void tee_write_flush(tee_write_t *w);
 
 /* TEE_OK, TEE_LIMIT (the buffer is full) or TEE_NOMEM. */
 

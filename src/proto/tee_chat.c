@@ -4,33 +4,82 @@
  */
 
 
+#include <string.h>
+
 #include <tee_canon.h>
 #include <tee_chat.h>
 #include <tee_chat_message.h>
 #include <tee_envelope.h>
 #include <tee_float.h>
 #include <tee_json.h>
+#include <tee_keccak.h>
+#include <tee_text.h>
 
 
 #define TEE_CHAT_NODES  131072
 
+/* What is hashed at a time. */
 
-static tee_rc_t tee_chat_body(tee_write_t *w, const tee_json_t *body,
-    unsigned members);
-static tee_rc_t tee_chat_completions(tee_write_t *w, const tee_json_t *body);
-static tee_rc_t tee_chat_web_search(tee_write_t *w, const tee_json_t *body);
+#define TEE_CHAT_PIECE  1024
 
-static tee_rc_t tee_chat_temperature(tee_write_t *w, const tee_json_t *body,
+
+/* A member that is written when its turn comes. */
+
+typedef struct {
+    tee_chat_endpoint_t        endpoint;
+    const tee_json_t          *body;
+    const tee_chat_fields_t   *fields;
+} tee_chat_t;
+
+
+static tee_rc_t tee_chat_check(const tee_chat_t *c);
+static tee_rc_t tee_chat_members(tee_write_t *w, const tee_chat_t *c);
+static int tee_chat_after(const tee_chat_t *c, const tee_str_t *last,
+    tee_str_t *next);
+static int tee_chat_no_field(const tee_chat_t *c, tee_str_t name);
+static tee_rc_t tee_chat_member(tee_write_t *w, const tee_chat_t *c,
+    tee_str_t name);
+static tee_rc_t tee_chat_messages(tee_write_t *w, const tee_json_t *messages);
+static tee_rc_t tee_chat_temperature(tee_write_t *w, const tee_json_t *v,
     const char *absent);
-static void tee_chat_if_true(tee_write_t *w, const tee_json_t *body,
-    const char *name);
+static void tee_chat_max_tokens(tee_write_t *w, const tee_chat_t *c,
+    const tee_json_t *v);
+static tee_rc_t tee_chat_web_search(tee_write_t *w, const tee_json_t *body);
+static void tee_chat_sink(void *ctx, tee_str_t piece);
+
+
+static const tee_str_t  tee_chat_names[] = {
+    tee_string("temperature"),
+    tee_string("max_tokens"),
+    tee_string("stop"),
+    tee_string("tools"),
+    tee_string("response_format"),
+    tee_string("web_search"),
+    tee_string("aspect_ratio")
+};
+
+
+const tee_chat_fields_t  tee_chat_newest = {
+    sizeof(tee_chat_names) / sizeof(tee_chat_names[0]),
+    tee_chat_names
+};
+
+
+/* What always is there: the first one in a chat, the second in another. */
+
+static const tee_str_t  tee_chat_always[] = {
+    tee_string("messages"),
+    tee_string("prompt"),
+    tee_string("model")
+};
 
 
 tee_rc_t
 tee_chat_canonical(tee_str_t body, tee_chat_endpoint_t endpoint,
-    unsigned members, const tee_alloc_t *alloc, tee_write_t *w)
+    const tee_chat_fields_t *fields, const tee_alloc_t *alloc, tee_write_t *w)
 {
     tee_rc_t         rc;
+    tee_chat_t       c;
     tee_json_doc_t   doc;
 
     rc = tee_canon_parse(body, TEE_CHAT_NODES, alloc, &doc);
@@ -39,23 +88,21 @@ tee_chat_canonical(tee_str_t body, tee_chat_endpoint_t endpoint,
         return rc;
     }
 
-    rc = TEE_MALFORMED;
+    c.endpoint = endpoint;
+    c.body = doc.root;
+    c.fields = fields;
 
-    if (doc.root->type == TEE_JSON_OBJECT) {
+    if (doc.root->type != TEE_JSON_OBJECT) {
+        rc = TEE_MALFORMED;
 
-        switch (endpoint) {
+    } else if (endpoint == TEE_CHAT_WEB_SEARCH) {
+        rc = tee_chat_web_search(w, doc.root);
 
-        case TEE_CHAT:
-            rc = tee_chat_body(w, doc.root, members);
-            break;
+    } else {
+        rc = tee_chat_check(&c);
 
-        case TEE_CHAT_COMPLETIONS:
-            rc = tee_chat_completions(w, doc.root);
-            break;
-
-        case TEE_CHAT_WEB_SEARCH:
-            rc = tee_chat_web_search(w, doc.root);
-            break;
+        if (rc == TEE_OK) {
+            rc = tee_chat_members(w, &c);
         }
     }
 
@@ -69,45 +116,213 @@ tee_chat_canonical(tee_str_t body, tee_chat_endpoint_t endpoint,
 }
 
 
-static tee_rc_t
-tee_chat_body(tee_write_t *w, const tee_json_t *body, unsigned members)
+tee_rc_t
+tee_chat_hash(tee_str_t body, tee_chat_endpoint_t endpoint,
+    const tee_chat_fields_t *fields, const tee_alloc_t *alloc,
+    uint8_t hash[32])
 {
-    tee_rc_t           rc;
-    const tee_json_t  *messages, *m, *v;
+    uint8_t       buf[TEE_CHAT_PIECE];
+    tee_rc_t      rc;
+    tee_write_t   w;
+    tee_keccak_t  k;
 
-    messages = tee_canon_get(body, "messages");
+    memset(hash, 0, 32);
 
-    if (messages == NULL || messages->type != TEE_JSON_ARRAY
-        || messages->child == NULL)
-    {
-        return TEE_MALFORMED;
+    tee_keccak_init(&k);
+    tee_write_sink(&w, buf, sizeof(buf), tee_chat_sink, &k);
+
+    rc = tee_chat_canonical(body, endpoint, fields, alloc, &w);
+
+    if (rc == TEE_OK) {
+        tee_write_flush(&w);
+        tee_keccak_final(&k, hash);
     }
 
-    v = tee_canon_get(body, "model");
+    tee_wipe(buf, sizeof(buf));
+    tee_wipe(&k, sizeof(tee_keccak_t));
+
+    return rc;
+}
+
+
+static void
+tee_chat_sink(void *ctx, tee_str_t piece)
+{
+    tee_keccak_update(ctx, piece.data, piece.len);
+}
+
+
+/* What the gateway refuses whatever is signed. */
+
+static tee_rc_t
+tee_chat_check(const tee_chat_t *c)
+{
+    const tee_json_t  *v;
+
+    v = tee_canon_get(c->body, "model");
 
     if (v == NULL || v->type == TEE_JSON_NULL) {
         return TEE_MALFORMED;
     }
 
-    v = tee_canon_get(body, "tools");
+    if (c->endpoint == TEE_CHAT_COMPLETIONS) {
+        v = tee_canon_get(c->body, "prompt");
+
+        return v == NULL || v->type == TEE_JSON_NULL ? TEE_MALFORMED : TEE_OK;
+    }
+
+    v = tee_canon_get(c->body, "messages");
+
+    if (v == NULL || v->type != TEE_JSON_ARRAY || v->child == NULL) {
+        return TEE_MALFORMED;
+    }
+
+    v = tee_canon_get(c->body, "tools");
 
     if (tee_canon_true(v) && v->type != TEE_JSON_ARRAY) {
         return TEE_UNSUPPORTED;
     }
 
-    /* in the order of their names */
+    return TEE_OK;
+}
+
+
+/* In the order of their names. */
+
+static tee_rc_t
+tee_chat_members(tee_write_t *w, const tee_chat_t *c)
+{
+    tee_rc_t          rc;
+    tee_str_t         name;
+    const tee_str_t  *last;
 
     tee_write_u8(w, '{');
 
-    if (members & TEE_CHAT_ASPECT_RATIO) {
-        tee_chat_if_true(w, body, "aspect_ratio");
+    for (last = NULL; tee_chat_after(c, last, &name); last = &name) {
+
+        rc = tee_chat_member(w, c, name);
+
+        if (rc != TEE_OK) {
+            return rc;
+        }
     }
 
-    v = tee_canon_get(body, "max_tokens");
+    tee_write_u8(w, '}');
 
-    if (v && v->type != TEE_JSON_NULL) {
-        tee_chat_value(w, "max_tokens", v);
+    return TEE_OK;
+}
+
+
+/* The first name, or the one behind *last, which may be *next. */
+
+static int
+tee_chat_after(const tee_chat_t *c, const tee_str_t *last, tee_str_t *next)
+{
+    int               found;
+    size_t            i, n;
+    tee_str_t         best;
+    const tee_str_t  *name;
+
+    found = 0;
+    n = sizeof(tee_chat_always) / sizeof(tee_chat_always[0]);
+
+    for (i = 0; i < n + c->fields->n; i++) {
+
+        if (i < n) {
+            name = &tee_chat_always[i];
+
+            if (i == (c->endpoint == TEE_CHAT)) {
+                continue;
+            }
+
+        } else {
+            name = &c->fields->names[i - n];
+
+            if (tee_chat_no_field(c, *name)) {
+                continue;
+            }
+        }
+
+        if ((last == NULL || tee_canon_cmp(*name, *last) > 0)
+            && (!found || tee_canon_cmp(*name, best) < 0))
+        {
+            best = *name;
+            found = 1;
+        }
     }
+
+    if (found) {
+        *next = best;
+    }
+
+    return found;
+}
+
+
+static int
+tee_chat_no_field(const tee_chat_t *c, tee_str_t name)
+{
+    return c->endpoint == TEE_CHAT_COMPLETIONS
+           && (tee_text_is(name, "tools")
+               || tee_text_is(name, "response_format")
+               || tee_text_is(name, "aspect_ratio"));
+}
+
+
+static tee_rc_t
+tee_chat_member(tee_write_t *w, const tee_chat_t *c, tee_str_t name)
+{
+    const tee_json_t  *v;
+
+    for (v = c->body->child; v; v = v->next) {
+        if (tee_canon_cmp(v->name, name) == 0) {
+            break;
+        }
+    }
+
+    if (c->endpoint == TEE_CHAT && tee_text_is(name, "messages")) {
+        return tee_chat_messages(w, v);
+    }
+
+    if (tee_text_is(name, "temperature")) {
+        return tee_chat_temperature(w, v, c->endpoint == TEE_CHAT_COMPLETIONS
+                                          ? "1.0" : "0.0");
+    }
+
+    if (tee_text_is(name, "max_tokens")) {
+        tee_chat_max_tokens(w, c, v);
+        return TEE_OK;
+    }
+
+    /* what the gateway insists on may be false */
+
+    if (!tee_canon_true(v)
+        && !tee_text_is(name, "model")
+        && (c->endpoint == TEE_CHAT || !tee_text_is(name, "prompt")))
+    {
+        return TEE_OK;
+    }
+
+    tee_chat_comma(w);
+    tee_canon_string(w, name);
+    tee_write_text(w, ": ");
+
+    if (tee_text_is(name, "web_search")) {
+        tee_write_text(w, "true");
+
+    } else {
+        tee_canon_write(w, v);
+    }
+
+    return TEE_OK;
+}
+
+
+static tee_rc_t
+tee_chat_messages(tee_write_t *w, const tee_json_t *messages)
+{
+    tee_rc_t           rc;
+    const tee_json_t  *m;
 
     tee_chat_name(w, "messages");
     tee_write_u8(w, '[');
@@ -123,74 +338,23 @@ tee_chat_body(tee_write_t *w, const tee_json_t *body, unsigned members)
         tee_write_text(w, m->next ? ", " : "]");
     }
 
-    tee_chat_value(w, "model", tee_canon_get(body, "model"));
-    tee_chat_if_true(w, body, "response_format");
-    tee_chat_if_true(w, body, "stop");
-
-    rc = tee_chat_temperature(w, body, "0.0");
-
-    if (rc != TEE_OK) {
-        return rc;
-    }
-
-    tee_chat_if_true(w, body, "tools");
-
-    if (tee_canon_true(tee_canon_get(body, "web_search"))) {
-        tee_chat_name(w, "web_search");
-        tee_write_text(w, "true");
-    }
-
-    tee_write_u8(w, '}');
-
     return TEE_OK;
 }
 
 
-static tee_rc_t
-tee_chat_completions(tee_write_t *w, const tee_json_t *body)
+static void
+tee_chat_max_tokens(tee_write_t *w, const tee_chat_t *c, const tee_json_t *v)
 {
-    tee_rc_t           rc;
-    const tee_json_t  *v, *model, *prompt;
-
-    model = tee_canon_get(body, "model");
-    prompt = tee_canon_get(body, "prompt");
-
-    if (model == NULL || model->type == TEE_JSON_NULL
-        || prompt == NULL || prompt->type == TEE_JSON_NULL)
-    {
-        return TEE_MALFORMED;
-    }
-
-    tee_write_u8(w, '{');
-
-    v = tee_canon_get(body, "max_tokens");
-
     if (v == NULL) {
-        tee_chat_name(w, "max_tokens");
-        tee_write_text(w, "16");
+
+        if (c->endpoint == TEE_CHAT_COMPLETIONS) {
+            tee_chat_name(w, "max_tokens");
+            tee_write_text(w, "16");
+        }
 
     } else if (v->type != TEE_JSON_NULL) {
         tee_chat_value(w, "max_tokens", v);
     }
-
-    tee_chat_value(w, "model", model);
-    tee_chat_value(w, "prompt", prompt);
-    tee_chat_if_true(w, body, "stop");
-
-    rc = tee_chat_temperature(w, body, "1.0");
-
-    if (rc != TEE_OK) {
-        return rc;
-    }
-
-    if (tee_canon_true(tee_canon_get(body, "web_search"))) {
-        tee_chat_name(w, "web_search");
-        tee_write_text(w, "true");
-    }
-
-    tee_write_u8(w, '}');
-
-    return TEE_OK;
 }
 
 
@@ -230,14 +394,10 @@ tee_chat_web_search(tee_write_t *w, const tee_json_t *body)
 
 
 static tee_rc_t
-tee_chat_temperature(tee_write_t *w, const tee_json_t *body,
-    const char *absent)
+tee_chat_temperature(tee_write_t *w, const tee_json_t *v, const char *absent)
 {
-    uint8_t            text[TEE_FLOAT_MAX_LEN];
-    uint64_t           bits;
-    const tee_json_t  *v;
-
-    v = tee_canon_get(body, "temperature");
+    uint8_t   text[TEE_FLOAT_MAX_LEN];
+    uint64_t  bits;
 
     tee_chat_name(w, "temperature");
 
@@ -269,17 +429,4 @@ tee_chat_temperature(tee_write_t *w, const tee_json_t *body,
     tee_write_bytes(w, text, tee_float_repr(bits, text));
 
     return TEE_OK;
-}
-
-
-static void
-tee_chat_if_true(tee_write_t *w, const tee_json_t *body, const char *name)
-{
-    const tee_json_t  *v;
-
-    v = tee_canon_get(body, name);
-
-    if (tee_canon_true(v)) {
-        tee_chat_value(w, name, v);
-    }
 }

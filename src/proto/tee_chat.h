@@ -21,18 +21,32 @@ typedef enum {
     TEE_CHAT_WEB_SEARCH
 } tee_chat_endpoint_t;
 
-/* Members that not every gateway has signed. */
 
-#define TEE_CHAT_ASPECT_RATIO  1
+/*
+ * The optional members that are signed, besides "model" and "messages" or
+ * "prompt", which always are.  Some have a rule of the gateway's: temperature,
+ * max_tokens, web_search, and tools, response_format and aspect_ratio, which a
+ * completion never has.  Any other one is signed as it is, if Python takes it
+ * for true.  Their order does not matter, nor that one is there twice; names
+ * are UTF-8.
+ */
 
-#define TEE_CHAT_NEWEST        TEE_CHAT_ASPECT_RATIO
+typedef struct {
+    size_t                n;
+    const tee_str_t      *names;
+} tee_chat_fields_t;
+
+/* Those of the newest gateway: temperature, max_tokens, stop, tools,
+ * response_format, web_search, aspect_ratio. */
+
+extern const tee_chat_fields_t  tee_chat_newest;
 
 
 /*
  * Writes the canonical text of a request body, as the gateway does it.
  *
- * members  a sum of the above
- * w        what is in there remains; no use after a failure
+ * fields  not for a web search, of which everything is signed
+ * w       what is in there remains; no use after a failure
  *
  * TEE_OK
  * TEE_MALFORMED    not JSON, or the gateway would refuse it
@@ -43,8 +57,15 @@ typedef enum {
  */
 
 TEE_MUST_CHECK tee_rc_t tee_chat_canonical(tee_str_t body,
-    tee_chat_endpoint_t endpoint, unsigned members, const tee_alloc_t *alloc,
-    tee_write_t *w);
+    tee_chat_endpoint_t endpoint, const tee_chat_fields_t *fields,
+    const tee_alloc_t *alloc, tee_write_t *w);
+
+/* The hash of this text, which is nowhere in memory as a whole; the same
+ * results, and "hash" is cleared on failure. */
+
+TEE_MUST_CHECK tee_rc_t tee_chat_hash(tee_str_t body,
+    tee_chat_endpoint_t endpoint, const tee_chat_fields_t *fields,
+    const tee_alloc_t *alloc, uint8_t hash[32]);
 
 
 #endif /* TEE_CHAT_H_INCLUDED */

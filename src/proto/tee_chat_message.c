@@ -328,12 +328,18 @@ tee_chat_str(tee_write_t *w, const tee_json_t *v)
 
 
 void
-tee_chat_name(tee_write_t *w, const char *name)
+tee_chat_comma(tee_write_t *w)
 {
     if (w->len && w->data[w->len - 1] != '{') {
         tee_write_text(w, ", ");
     }
+}
 
+
+void
+tee_chat_name(tee_write_t *w, const char *name)
+{
+    tee_chat_comma(w);
     tee_write_u8(w, '"');
     tee_write_text(w, name);
     tee_write_text(w, "\": ");

@@ -16,6 +16,10 @@
 
 TEE_MUST_CHECK tee_rc_t tee_chat_message(tee_write_t *w, const tee_json_t *m);
 
+/* A comma, unless this is the first member. */
+
+void tee_chat_comma(tee_write_t *w);
+
 /* A member's name, behind a comma if it is not the first one. */
 
 void tee_chat_name(tee_write_t *w, const char *name);

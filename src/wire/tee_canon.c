@@ -14,7 +14,6 @@
 static tee_rc_t tee_canon_order(tee_json_t *root);
 static int tee_canon_digits(const tee_json_t *v);
 static tee_json_t *tee_canon_sort(tee_json_t *list, size_t n);
-static int tee_canon_cmp(tee_str_t a, tee_str_t b);
 
 static void tee_canon_scalar(tee_write_t *w, const tee_json_t *v);
 static void tee_canon_number(tee_write_t *w, const tee_json_t *v);
@@ -150,7 +149,7 @@ tee_canon_sort(tee_json_t *list, size_t n)
 }
 
 
-static int
+int
 tee_canon_cmp(tee_str_t a, tee_str_t b)
 {
     int     cmp;

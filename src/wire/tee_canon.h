@@ -54,6 +54,10 @@ const tee_json_t *tee_canon_get(const tee_json_t *object, const char *name);
 
 int tee_canon_is(const tee_json_t *v, const char *text);
 
+/* The order of members: below 0, 0 or above. */
+
+int tee_canon_cmp(tee_str_t a, tee_str_t b);
+
 /* What bool() says; 0 for NULL. */
 
 int tee_canon_true(const tee_json_t *v);

@@ -91,7 +91,7 @@ driver_canonical(driver_t *d)
         rc = driver_endpoint(kind, &endpoint);
 
         if (rc == TEE_OK) {
-            rc = tee_chat_canonical(in, endpoint, TEE_CHAT_NEWEST,
+            rc = tee_chat_canonical(in, endpoint, &tee_chat_newest,
                                     &driver_alloc, &w);
         }
     }

@@ -8,15 +8,27 @@
 
 #include <tee_canon.h>
 #include <tee_chat.h>
+#include <tee_keccak.h>
 
 #include "fuzz.h"
+
+
+static const tee_str_t  fuzz_names[] = {
+    tee_string("tools"), tee_string("n"), tee_string("messages"),
+    tee_string("\xc3\xa9"), tee_string("prompt"), tee_string("n"),
+    tee_string("temperature"), tee_string("seed")
+};
+
+static const tee_chat_fields_t  fuzz_fields = { 8, fuzz_names };
 
 
 /* A request that is signed is canonical JSON. */
 
 static void
-fuzz_request(tee_str_t in, tee_chat_endpoint_t endpoint, unsigned members)
+fuzz_request(tee_str_t in, tee_chat_endpoint_t endpoint,
+    const tee_chat_fields_t *fields)
 {
+    uint8_t         hash[32], want[32];
     tee_rc_t        rc;
     tee_str_t       text;
     tee_write_t     w, again;
@@ -24,13 +36,17 @@ fuzz_request(tee_str_t in, tee_chat_endpoint_t endpoint, unsigned members)
 
     tee_write_grow(&w, &fuzz_alloc);
 
-    rc = tee_chat_canonical(in, endpoint, members, &fuzz_alloc, &w);
+    rc = tee_chat_canonical(in, endpoint, fields, &fuzz_alloc, &w);
 
     FUZZ_CHECK(rc != TEE_DONE && rc != TEE_CRYPTO && rc != TEE_INCOMPLETE);
+
+    memset(want, 0, 32);
 
     if (rc == TEE_OK) {
         text.len = w.len;
         text.data = w.data;
+
+        tee_keccak256(text, want);
 
         FUZZ_CHECK(tee_canon_parse(text, SIZE_MAX, &fuzz_alloc, &doc)
                    == TEE_OK);
@@ -47,6 +63,9 @@ fuzz_request(tee_str_t in, tee_chat_endpoint_t endpoint, unsigned members)
     }
 
     tee_write_free(&w);
+
+    FUZZ_CHECK(tee_chat_hash(in, endpoint, fields, &fuzz_alloc, hash) == rc);
+    FUZZ_CHECK(memcmp(hash, want, 32) == 0);
 }
 
 
@@ -55,10 +74,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     tee_str_t  in = { size, data };
 
-    fuzz_request(in, TEE_CHAT, TEE_CHAT_NEWEST);
-    fuzz_request(in, TEE_CHAT, 0);
-    fuzz_request(in, TEE_CHAT_COMPLETIONS, 0);
-    fuzz_request(in, TEE_CHAT_WEB_SEARCH, 0);
+    fuzz_request(in, TEE_CHAT, &tee_chat_newest);
+    fuzz_request(in, TEE_CHAT, &fuzz_fields);
+    fuzz_request(in, TEE_CHAT_COMPLETIONS, &tee_chat_newest);
+    fuzz_request(in, TEE_CHAT_COMPLETIONS, &fuzz_fields);
+    fuzz_request(in, TEE_CHAT_WEB_SEARCH, &fuzz_fields);
 
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <tee_chat.h>
+#include <tee_keccak.h>
 
 #include "unit.h"
 
@@ -30,19 +31,55 @@ typedef struct {
 #define BEFORE          "\"messages\": [" OUT_USER "], \"model\": \"m\", "
 
 
+/* Before there were pictures. */
+
+static const tee_str_t  chat_july_names[] = {
+    tee_string("web_search"),
+    tee_string("tools"),
+    tee_string("temperature"),
+    tee_string("stop"),
+    tee_string("response_format"),
+    tee_string("max_tokens")
+};
+
+static const tee_chat_fields_t  chat_july = { 6, chat_july_names };
+
+
 static tee_rc_t
-chat_run(tee_str_t in, tee_chat_endpoint_t endpoint, unsigned members,
-    tee_write_t *w)
+chat_run(tee_str_t in, tee_chat_endpoint_t endpoint,
+    const tee_chat_fields_t *fields, tee_write_t *w)
 {
+    uint8_t    hash[32], want[32];
+    tee_rc_t   rc;
+    tee_str_t  text;
+
     tee_write_grow(w, &unit_alloc);
 
-    return tee_chat_canonical(in, endpoint, members, &unit_alloc, w);
+    rc = tee_chat_canonical(in, endpoint, fields, &unit_alloc, w);
+
+    memset(want, 0, 32);
+
+    if (rc == TEE_OK) {
+        text.len = w->len;
+        text.data = w->data;
+        tee_keccak256(text, want);
+    }
+
+    if (rc == TEE_NOMEM) {
+        return rc;
+    }
+
+    if (tee_chat_hash(in, endpoint, fields, &unit_alloc, hash) != rc) {
+        return unit_memory.fail ? TEE_NOMEM : TEE_DONE;
+    }
+
+    return memcmp(hash, want, 32) == 0 ? rc : TEE_DONE;
 }
 
 
 static void
 chat_case(const chat_case_t *c, tee_chat_endpoint_t endpoint,
-    unsigned members)
+    const tee_chat_fields_t *fields)
 {
     tee_rc_t     rc;
     tee_str_t    in, out;
@@ -51,7 +88,7 @@ chat_case(const chat_case_t *c, tee_chat_endpoint_t endpoint,
     unit_memory_reset(0);
 
     in = unit_copy(c->in, strlen(c->in));
-    rc = chat_run(in, endpoint, members, &w);
+    rc = chat_run(in, endpoint, fields, &w);
 
     out.len = w.len;
     out.data = w.data;
@@ -113,10 +150,10 @@ chat_bodies(void)
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        chat_case(&cases[i], TEE_CHAT, TEE_CHAT_NEWEST);
+        chat_case(&cases[i], TEE_CHAT, &tee_chat_newest);
     }
 
-    chat_case(&before, TEE_CHAT, 0);
+    chat_case(&before, TEE_CHAT, &chat_july);
 }
 
 
@@ -213,7 +250,7 @@ chat_messages(void)
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        chat_case(&cases[i], TEE_CHAT, TEE_CHAT_NEWEST);
+        chat_case(&cases[i], TEE_CHAT, &tee_chat_newest);
     }
 }
 
@@ -250,12 +287,106 @@ chat_others(void)
     };
 
     for (i = 0; i < sizeof(completions) / sizeof(completions[0]); i++) {
-        chat_case(&completions[i], TEE_CHAT_COMPLETIONS, TEE_CHAT_NEWEST);
+        chat_case(&completions[i], TEE_CHAT_COMPLETIONS, &tee_chat_newest);
     }
 
     for (i = 0; i < sizeof(searches) / sizeof(searches[0]); i++) {
-        chat_case(&searches[i], TEE_CHAT_WEB_SEARCH, TEE_CHAT_NEWEST);
+        chat_case(&searches[i], TEE_CHAT_WEB_SEARCH, &tee_chat_newest);
     }
+}
+
+
+/* Members that are signed because somebody said so. */
+
+static void
+chat_fields(void)
+{
+    size_t  i;
+
+    static const tee_str_t  names[] = {
+        tee_string("zeta"), tee_string("seed"), tee_string("model"),
+        tee_string("seed"), tee_string("a\"b"), tee_string("modem"),
+        tee_string("\xc3\xa9"), tee_string("tools"), tee_string("prompt"),
+        tee_string("messages")
+    };
+
+    static const tee_chat_fields_t  none = { 0, NULL };
+    static const tee_chat_fields_t  some = { 10, names };
+
+    static const chat_case_t  few[] = {
+        { CHAT(USER) ",\"temperature\":1,\"tools\":[1],\"max_tokens\":5,"
+          "\"seed\":3,\"web_search\":true}",
+          "{\"messages\": [" OUT_USER "], \"model\": \"m\"}", TEE_OK },
+        { CHAT(USER) ",\"tools\":{\"a\":1}}", NULL, TEE_UNSUPPORTED }
+    };
+
+    static const chat_case_t  chats[] = {
+        { CHAT(USER) ",\"zeta\":{\"b\":1.50,\"a\":0},\"seed\":3,"
+          "\"a\\\"b\":\"x\",\"mode\":1,\"modem\":\"y\",\"\\u00e9\":[0],"
+          "\"temperature\":1,\"tools\":[]}",
+          "{\"a\\\"b\": \"x\", \"messages\": [" OUT_USER "], "
+          "\"model\": \"m\", \"modem\": \"y\", \"seed\": 3, "
+          "\"zeta\": {\"a\": 0, \"b\": 1.5}, \"\\u00e9\": [0]}", TEE_OK },
+        { CHAT(USER) ",\"zeta\":{},\"seed\":0,\"a\\\"b\":\"\","
+          "\"modem\":false,\"\\u00e9\":null,\"prompt\":\"p\"}",
+          "{\"messages\": [" OUT_USER "], \"model\": \"m\", "
+          "\"prompt\": \"p\"}", TEE_OK },
+        { "{\"model\":\"\",\"messages\":[" USER "]}",
+          "{\"messages\": [" OUT_USER "], \"model\": \"\"}", TEE_OK }
+    };
+
+    static const chat_case_t  completion = {
+        "{\"model\":\"\",\"prompt\":\"\",\"tools\":[1],\"seed\":1,"
+        "\"messages\":[0.50]}",
+        "{\"messages\": [0.5], \"model\": \"\", \"prompt\": \"\", "
+        "\"seed\": 1}", TEE_OK
+    };
+
+    for (i = 0; i < sizeof(few) / sizeof(few[0]); i++) {
+        chat_case(&few[i], TEE_CHAT, &none);
+    }
+
+    for (i = 0; i < sizeof(chats) / sizeof(chats[0]); i++) {
+        chat_case(&chats[i], TEE_CHAT, &some);
+    }
+
+    chat_case(&completion, TEE_CHAT_COMPLETIONS, &some);
+}
+
+
+/* A text that takes the hash a few pieces. */
+
+static void
+chat_long(void)
+{
+    size_t       i, n, bad;
+    tee_rc_t     rc;
+    tee_str_t    in;
+    tee_write_t  w, out;
+
+    bad = 0;
+
+    for (n = 900; n < 3300; n = n < 1100 ? n + 1 : n + 97) {
+        tee_write_grow(&w, &unit_alloc);
+        tee_write_text(&w, "{\"model\":\"m\",\"messages\":[{\"role\":"
+                       "\"user\",\"content\":\"");
+
+        for (i = 0; i < n; i++) {
+            tee_write_text(&w, i % 5 == 4 ? "\xc3\xa9" : "a");
+        }
+
+        tee_write_text(&w, "\"}]}");
+
+        in = unit_copy(w.data, w.len);
+        rc = chat_run(in, TEE_CHAT, &tee_chat_newest, &out);
+        bad += rc != TEE_OK;
+
+        tee_write_free(&out);
+        tee_write_free(&w);
+        unit_free(in);
+    }
+
+    unit_ok(bad == 0, "a text in pieces");
 }
 
 
@@ -265,7 +396,7 @@ chat_oom_run(void *ctx)
     tee_rc_t     rc;
     tee_write_t  w;
 
-    rc = chat_run(*(tee_str_t *) ctx, TEE_CHAT, TEE_CHAT_NEWEST, &w);
+    rc = chat_run(*(tee_str_t *) ctx, TEE_CHAT, &tee_chat_newest, &w);
     tee_write_free(&w);
 
     return rc;
@@ -300,6 +431,8 @@ main(void)
     chat_bodies();
     chat_messages();
     chat_others();
+    chat_fields();
+    chat_long();
     chat_oom();
 
     return unit_done();
