@@ -9,6 +9,7 @@
 #include <tee_billing.h>
 #include <tee_envelope.h>
 #include <tee_json.h>
+#include <tee_json_raw.h>
 #include <tee_sse.h>
 #include <tee_text.h>
 #include <tee_write.h>
@@ -21,9 +22,6 @@
 static tee_rc_t tee_envelope_members(tee_str_t json, const tee_json_t *root,
     uint8_t *to, size_t *len);
 static tee_envelope_endpoint_t tee_envelope_endpoint(const tee_json_t *root);
-static size_t tee_envelope_blank(tee_str_t json, size_t pos);
-static size_t tee_envelope_string(tee_str_t json, size_t pos);
-static size_t tee_envelope_value(tee_str_t json, size_t pos);
 
 static int tee_envelope_find(tee_str_t in, const char *text);
 static tee_rc_t tee_envelope_block(tee_str_t json, const tee_alloc_t *alloc,
@@ -99,13 +97,13 @@ tee_envelope_members(tee_str_t json, const tee_json_t *root, uint8_t *to,
 
     /* behind the brace, and later behind a comma */
 
-    pos = tee_envelope_blank(json, 0) + 1;
+    pos = tee_json_raw_blank(json, 0) + 1;
 
     for (m = root->child; m; m = m->next) {
-        start = tee_envelope_blank(json, pos);
-        pos = tee_envelope_string(json, start);
-        pos = tee_envelope_blank(json, pos) + 1;
-        pos = tee_envelope_value(json, tee_envelope_blank(json, pos));
+        start = tee_json_raw_blank(json, pos);
+        pos = tee_json_raw_string(json, start);
+        pos = tee_json_raw_blank(json, pos) + 1;
+        pos = tee_json_raw_value(json, tee_json_raw_blank(json, pos));
 
         if (pos >= json.len) {
 
@@ -124,7 +122,7 @@ tee_envelope_members(tee_str_t json, const tee_json_t *root, uint8_t *to,
             p += pos - start;
         }
 
-        pos = tee_envelope_blank(json, pos) + 1;
+        pos = tee_json_raw_blank(json, pos) + 1;
     }
 
     *p++ = '}';
@@ -182,75 +180,6 @@ tee_envelope_endpoint(const tee_json_t *root)
     }
 
     return endpoint;
-}
-
-
-/* What stands at "pos" of a text that is JSON; all answer what is behind. */
-
-static size_t
-tee_envelope_blank(tee_str_t json, size_t pos)
-{
-    while (pos < json.len
-           && (json.data[pos] == ' ' || json.data[pos] == '\t'
-               || json.data[pos] == '\n' || json.data[pos] == '\r'))
-    {
-        pos++;
-    }
-
-    return pos;
-}
-
-
-static size_t
-tee_envelope_string(tee_str_t json, size_t pos)
-{
-    for (pos++; pos < json.len && json.data[pos] != '"'; pos++) {
-        pos += json.data[pos] == '\\';
-    }
-
-    return pos + 1;
-}
-
-
-static size_t
-tee_envelope_value(tee_str_t json, size_t pos)
-{
-    size_t   depth;
-    uint8_t  ch;
-
-    depth = 0;
-
-    while (pos < json.len) {
-        ch = json.data[pos];
-
-        if (ch == '"') {
-            pos = tee_envelope_string(json, pos);
-            continue;
-        }
-
-        if (ch == '{' || ch == '[') {
-            depth++;
-
-        } else if (ch == '}' || ch == ']') {
-
-            if (depth == 0) {
-                return pos;
-            }
-
-            if (--depth == 0) {
-                return pos + 1;
-            }
-
-        } else if (depth == 0
-                   && (ch == ',' || tee_envelope_blank(json, pos) != pos))
-        {
-            return pos;
-        }
-
-        pos++;
-    }
-
-    return pos;
 }
 
 

@@ -9,19 +9,52 @@
 
 
 #include <tee.h>
+#include <tee_chat.h>
 #include <tee_json.h>
 #include <tee_keccak.h>
+#include <tee_write.h>
 
 
-/* For tee_signed.c and tee_signed_stream.c. */
+/* For all that read what an answer says. */
 
 /* The values in an answer or an event. */
 
 #define TEE_SIGNED_NODES  262144
 
-/* The first of the choices, if it is an object, or NULL. */
+/*
+ * The only choice, in which there is no other part of an answer than this.
+ *
+ * part    "message", "delta" or "text"
+ * choice  NULL if there is none, or it is no object
+ *
+ * TEE_OK, or TEE_UNSUPPORTED: several, not the first one, or another part
+ */
 
-const tee_json_t *tee_signed_choice(const tee_json_t *body);
+TEE_MUST_CHECK tee_rc_t tee_signed_only(const tee_json_t *body,
+    const char *part, const tee_json_t **choice);
+
+/*
+ * The hash of what an answer says.
+ *
+ * TEE_OK, TEE_MALFORMED, TEE_UNSUPPORTED, TEE_NOMEM; see below
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_signed_output(const tee_json_t *body,
+    tee_chat_endpoint_t endpoint, const tee_alloc_t *alloc,
+    uint8_t output[32]);
+
+/*
+ * The data of an event, without the blanks behind it.
+ *
+ * first  1 if nothing was before the event
+ * data   what it is written to; "text" points there
+ *
+ * TEE_OK, TEE_UNSUPPORTED (a BOM, or what is a line's end to some, in another
+ * place than in data), TEE_NOMEM
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_signed_event_text(tee_str_t event, int first,
+    tee_write_t *data, tee_str_t *text);
 
 /*
  * Adds a content to a hash: a string, or the texts of a list.

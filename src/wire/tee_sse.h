@@ -46,5 +46,29 @@ size_t tee_sse_scan(tee_sse_t *s, tee_str_t in, int *end);
 
 size_t tee_sse_data(tee_str_t event, uint8_t *to);
 
+/*
+ * Takes a line off the front of an event, with its end: CR, LF, CR LF, or
+ * nothing.
+ *
+ * all   the line and its end
+ *
+ * Answers the line.
+ */
+
+tee_str_t tee_sse_line(tee_str_t *event, tee_str_t *all);
+
+/* 1 if the line has data; "data" is what is behind the name. */
+
+int tee_sse_is_data(tee_str_t line, tee_str_t *data);
+
+/*
+ * 0 if other readers might find more lines, and so more data, in an event:
+ * where a line without data has one of the characters that Python's
+ * splitlines() knows besides CR and LF, or where a byte order mark, which some
+ * ignore, stands at the beginning of the stream ("first").
+ */
+
+int tee_sse_plain(tee_str_t event, int first);
+
 
 #endif /* TEE_SSE_H_INCLUDED */

@@ -185,8 +185,22 @@ signed_outputs(void)
         { "\"choices\":[{\"finish_reason\":\"stop\",\"message\":"
           "{\"content\":\"x\",\"tool_calls\":[1]}}]", "x", TEE_OK, TEE_CHAT },
 
-        { "\"choices\":[{\"text\":\"a\",\"message\":{\"content\":\"b\"}}]",
+        { "\"choices\":[{\"text\":\"a\",\"message\":null,\"index\":0}]",
           "a", TEE_OK, TEE_CHAT_COMPLETIONS },
+
+        /* what is not signed, but might be shown */
+
+        { "\"choices\":[{\"text\":\"a\",\"message\":{\"content\":\"b\"}}]",
+          "", TEE_UNSUPPORTED, TEE_CHAT_COMPLETIONS },
+        { "\"choices\":[{\"text\":\"a\",\"message\":{\"content\":\"b\"}}]",
+          "", TEE_UNSUPPORTED, TEE_CHAT },
+        { "\"choices\":[{\"message\":{\"content\":\"a\"}},{}]", "",
+          TEE_UNSUPPORTED, TEE_CHAT },
+        { "\"choices\":[{\"index\":1,\"message\":{\"content\":\"a\"}}]", "",
+          TEE_UNSUPPORTED, TEE_CHAT },
+        { "\"choices\":{\"message\":{\"content\":\"a\"}}", "",
+          TEE_UNSUPPORTED, TEE_CHAT },
+        { "\"choices\":[\"a\"]", "", TEE_UNSUPPORTED, TEE_CHAT },
         { "\"content\":\"a\",\"choices\":[{\"text\":\"b\"}]", "a", TEE_OK,
           TEE_CHAT_WEB_SEARCH }
     };

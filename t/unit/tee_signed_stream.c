@@ -148,6 +148,33 @@ stream_table(void)
           TEE_MALFORMED },
         { "half of a pair", TEXT("\"\\ud83d\"") TEXT("\"\\ude00\"") STOP, "",
           TEE_MALFORMED },
+        { "several choices", "data: {\"choices\":[{},{}]}\n\n" STOP, "",
+          TEE_UNSUPPORTED },
+        { "another choice", "data: {\"choices\":[{\"index\":1}]}\n\n" STOP,
+          "", TEE_UNSUPPORTED },
+        { "an index that is no number",
+          "data: {\"choices\":[{\"index\":\"0\"}]}\n\n" STOP, "",
+          TEE_UNSUPPORTED },
+        { "a message in place of a delta", "data: {\"choices\":[{\"message\":"
+          "{\"content\":\"a\"}}]}\n\n" STOP, "", TEE_UNSUPPORTED },
+        { "a text in place of a delta",
+          "data: {\"choices\":[{\"text\":\"a\"}]}\n\n" STOP, "",
+          TEE_UNSUPPORTED },
+        { "no message, and no text", "data: {\"choices\":[{\"text\":\"\","
+          "\"message\":null,\"index\":0}]}\n\n" STOP, "", TEE_OK },
+        { "no choice", "data: {\"choices\":[]}\n\n"
+          "data: {\"choices\":null}\n\n" STOP, "", TEE_OK },
+        { "a choice that is none", "data: {\"choices\":[1]}\n\n" STOP, "",
+          TEE_UNSUPPORTED },
+        { "a byte order mark", "\xef\xbb\xbf" TEXT("\"a\"") STOP, "",
+          TEE_UNSUPPORTED },
+        { "a byte order mark later", TEXT("\"a\"") ": \xef\xbb\xbf\n\n" STOP,
+          "a", TEE_OK },
+        { "a comment that is more for some",
+          ": \xe2\x80\xa8" TEXT("\"a\"") STOP, "", TEE_UNSUPPORTED },
+        { "a line separator in a text", TEXT("\"\xe2\x80\xa8\"") STOP,
+          "\xe2\x80\xa8", TEE_OK },
+
         { "a number", TEXT("5") STOP, "", TEE_UNSUPPORTED },
         { "an index that is a text", CALL("\"index\":\"0\"") CALLS, "",
           TEE_UNSUPPORTED },
@@ -213,6 +240,72 @@ stream_no_id(void)
             && memcmp(output, want, 32) == 0, "empty, as the SDK has it");
 
     tee_signed_stream_free(&s);
+}
+
+
+/* What comes out is what went in, event by event. */
+
+static void
+stream_next(void)
+{
+    size_t               step, at, n, bad;
+    tee_str_t            in, left, piece, event, rest;
+    tee_signed_stream_t  s;
+
+    in = unit_text(": x\n\n" TEXT("\"a\"") "data: {}\r\n\r\n" STOP DONE
+                   "data: {\"a\"");
+    bad = 0;
+
+    for (step = 1; step <= in.len; step++) {
+        unit_memory_reset(0);
+        tee_signed_stream_init(&s, MAX, &unit_alloc);
+
+        left = in;
+        at = 0;
+        n = 0;
+
+        while (left.len) {
+            piece = unit_copy(left.data, left.len < step ? left.len : step);
+            event = piece;
+
+            left.len -= piece.len;
+            left.data += piece.len;
+
+            for (rest = piece; rest.len; /* void */ ) {
+
+                if (tee_signed_stream_next(&s, &rest, &event) != TEE_OK) {
+                    bad++;
+                    break;
+                }
+
+                if (event.len == 0) {
+                    bad += rest.len != 0;
+                    continue;
+                }
+
+                bad += event.len > in.len - at
+                       || memcmp(in.data + at, event.data, event.len) != 0
+                       || tee_signed_stream_rest(&s).len != 0;
+
+                at += event.len;
+                n++;
+
+                bad += s.has_signature != (n > 3);
+            }
+
+            unit_free(piece);
+        }
+
+        rest = tee_signed_stream_rest(&s);
+
+        bad += n != 5 || rest.len != in.len - at
+               || memcmp(in.data + at, rest.data, rest.len) != 0;
+
+        tee_signed_stream_free(&s);
+        bad += unit_memory.live != 0;
+    }
+
+    unit_ok(bad == 0, "event by event");
 }
 
 
@@ -283,6 +376,7 @@ main(void)
 
     stream_table();
     stream_no_id();
+    stream_next();
     stream_limits();
 
     in = unit_text(TEXT("\"a\"")
