@@ -12,18 +12,12 @@ use lib "$FindBin::Bin/../lib";
 
 use Test::More;
 
-use IPC::Open2;
-use JSON::PP;
-
 use Tee::Cert;
 use Tee::Enclave;
 use Tee::Evm;
 use Tee::Nginx;
-use Tee::Util qw(build_dir scratch wait_until);
-
-my $python = build_dir() . '/interop/python/bin/python';
-
--x $python or BAIL_OUT('run t/interop/setup first');
+use Tee::Sdk;
+use Tee::Util qw(scratch wait_until);
 
 
 # two enclaves, so that the relay has a choice to make
@@ -79,83 +73,12 @@ ok(wait_until { ($t->registry_status->{tees} // 0) == 2 },
     'nginx finds both enclaves in the contract');
 
 
-# what the SDK makes of a list of cases: { name => result }
+my $sdk = Tee::Sdk->new(evm => $evm,
+    relay => 'http://127.0.0.1:' . $t->port . '/api/v1/chat/ohttp');
+my @cases = Tee::Sdk::cases();
+my $r = $sdk->run(@cases);
 
-sub sdk {
-    my (@cases) = @_;
-
-    my $relay = 'http://127.0.0.1:' . $t->port . '/api/v1/chat/ohttp';
-    my $pid = open2(my $out, my $in, $python, "$FindBin::Bin/sdk.py",
-        $evm->rpc, $evm->address, $relay);
-
-    print $in encode_json([ map { { name => $_->[0], kind => $_->[1],
-        body => $_->[2] } } @cases ]);
-    close $in;
-
-    my %result = map { $_->{name} => $_ } map { decode_json($_) } <$out>;
-
-    waitpid $pid, 0;
-    is($?, 0, 'the SDK has come to its end');
-
-    return \%result;
-}
-
-sub body {
-    my ($text, %more) = @_;
-
-    return { model => 'demo-model', messages => [
-        { role => 'system', content => 'Be brief.' },
-        { role => 'user', content => $text } ], %more };
-}
-
-my $long = join ' ', map { "word$_" } 1 .. 5000;
-my @tools = (tools => [ { type => 'function', function => { name => 'weather',
-    parameters => { type => 'object', properties => {} } } } ]);
-my $parts = [ { type => 'text', text => 'Look:' },
-    { type => 'image_url', image_url => { url => 'data:,' . 'A' x 300_000 } } ];
-
-my %text = (
-    hello => 'Hello!',
-    unicode => "\x{20ac}\x{1f600} \x{2028}\x{7f} \"q\" \\ \x{fc}",
-    long => $long,
-);
-
-my @cases = (
-    (map { ([ "single $_", 'single', body($text{$_}) ],
-            [ "stream $_", 'stream', body($text{$_}) ]) } sort keys %text),
-    [ 'confidential', 'confidential', { model => 'any/demo-model',
-        messages => [ { role => 'user', content => 'Hello!' } ] } ],
-    [ 'options', 'single', body('x', temperature => 0.3, max_tokens => 12,
-        stop => ['END'], response_format => { type => 'json_object' }) ],
-    [ 'parts', 'single', body($parts) ],
-    [ 'tools', 'single', body('Rain?', @tools) ],
-    [ 'tool stream', 'stream', body('Rain?', @tools) ],
-    [ 'failure', 'single', { %{ body('x') }, model => 'error-503' } ],
-    [ 'broken stream', 'stream', { %{ body('x') }, model => 'error-stream' } ],
-);
-
-my $r = sdk(@cases);
-
-for my $kind (qw(single stream)) {
-    for my $name (sort keys %text) {
-        is($r->{"$kind $name"}{content}, "You said: $text{$name}",
-            "$kind: $name comes back verified")
-            or diag(explain($r->{"$kind $name"}));
-    }
-}
-
-is($r->{confidential}{content}, 'You said: Hello!', 'ConfidentialLLM');
-is($r->{options}{content}, 'You said: x', 'with options');
-is($r->{parts}{content}, 'You said: Look: [image_url]', 'with an attachment');
-like($r->{tools}{content}, qr/"name": "weather"/, 'a tool call');
-like($r->{'tool stream'}{content}, qr/"name": "weather"/,
-    'a streamed tool call');
-is($r->{failure}{error}, 'RelayError', 'an enclave that fails');
-is($r->{failure}{status}, 503, 'keeps its status');
-is($r->{'broken stream'}{error}, 'RelayError', 'a stream that breaks off');
-
-cmp_ok(scalar @{ $r->{'stream hello'}{frames} }, '>=', 4,
-    'a stream has one frame for each event');
+Tee::Sdk::answers($r);
 
 
 # who has been asked, and what has been told
@@ -201,7 +124,7 @@ ok(wait_until {
 $evm->do('disable one');
 ok(wait_until { $t->registry_status->{tees} == 1 }, 'and that one TEE is gone');
 
-$r = sdk([ 'wrong certificate', 'single', body('secret') ]);
+$r = $sdk->run([ 'wrong certificate', 'single', Tee::Sdk::body('secret') ]);
 
 is($r->{'wrong certificate'}{status}, 502,
     'an enclave with another certificate than the registered is not asked');

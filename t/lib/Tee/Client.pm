@@ -147,40 +147,16 @@ sub _open_stream {
 
     my $chunks = Tee::Ohttp::open_chunked_response($ctx, $result->{sealed})
         // return 'the stream does not open, or is cut';
-    my (%calls, @events);
-    my $text = '';
+    my $r = Tee::Signed::read_stream(join '', @$chunks);
 
-    for my $line (split /\n/, join '', @$chunks) {
-        my ($data) = $line =~ /\Adata: (.*)/ or next;
+    return $r->{wrong} if $r->{wrong};
+    return "the enclave failed: $r->{error}" if defined $r->{error};
 
-        next if $data eq '[DONE]';
+    my $last = $r->{events}[-1] // return 'the stream is empty';
 
-        my $event = eval { parse($data) } // return 'an event is not JSON';
-
-        return "the enclave failed: $event->{error}" if defined $event->{error};
-
-        my $delta = $event->{choices}[0]{delta};
-
-        push @events, $event;
-        $text .= $delta->{content} // '';
-
-        for my $part (@{ $delta->{tool_calls} // [] }) {
-            my $call = $calls{ $part->{index}{text} } //= { id => undef,
-                type => 'function', function => { name => '', arguments => '' } };
-
-            $call->{id} //= $part->{id};
-            $call->{function}{$_} .= $part->{function}{$_} // ''
-                for qw(name arguments);
-        }
-    }
-
-    my $last = $events[-1] // return 'the stream is empty';
-
-    $result->{events} = \@events;
-    $result->{answer} = $last;
-    $result->{text} = $last->{choices}[0]{finish_reason} eq 'tool_calls'
-        ? dump_json([ map { $calls{$_} } sort { $a <=> $b } keys %calls ])
-        : $text;
+    $result->{events} = $r->{events};
+    $result->{answer} = $r->{last} // $last;
+    $result->{text} = $r->{text};
     return undef;
 }
 

@@ -14,12 +14,17 @@ use Crypt::Digest::Keccak256 qw(keccak256 keccak256_hex);
 use Crypt::PK::RSA;
 use MIME::Base64 qw(decode_base64 encode_base64);
 
-use Tee::Json qw(as_float dump_json num);
+use Tee::Json qw(as_float dump_json num parse);
 
 use Exporter qw(import);
 
-our @EXPORT_OK = qw(tee_id canonical_chat chat_output sign verify
-    ohttp_config_hash sign_hash);
+our @EXPORT_OK = qw(tee_id canonical canonical_chat answer_output chat_output
+    read_stream sign attach verify check ohttp_config_hash sign_hash);
+
+# Optional members that are signed, by default
+
+my @NEWEST = qw(temperature max_tokens stop tools response_format web_search
+    aspect_ratio);
 
 
 # The identity of an enclave: its signing key's SubjectPublicKeyInfo
@@ -49,27 +54,63 @@ sub _text {
     return $v;
 }
 
+# What of a request is signed: an object.  The endpoints are chat, completions
+# and web_search.
+
+sub canonical {
+    my ($endpoint, $body, @fields) = @_;
+
+    return canonical_chat($body, @fields) if $endpoint eq 'chat';
+
+    if ($endpoint eq 'completions') {
+        return {
+            model => _text($body->{model}, "'model'"),
+            prompt => _text($body->{prompt}, "'prompt'"),
+            _optional($body, { temperature => num('1.0'),
+                max_tokens => num(16) }, @fields),
+        };
+    }
+
+    my %all = %$body;
+
+    delete @all{qw(endpoint user metadata x-request-id request_id)};
+    return \%all;
+}
+
+sub _optional {
+    my ($body, $absent, @fields) = @_;
+
+    my %c;
+
+    for my $name (@fields ? @fields : @NEWEST) {
+        my $v = exists $body->{$name} ? $body->{$name} : $absent->{$name};
+
+        if ($name eq 'temperature') {
+            $c{$name} = as_float($v // num(0));
+
+        } elsif ($name eq 'max_tokens') {
+            $c{$name} = $v if defined $v;
+
+        } elsif (_truthy($v)) {
+            $c{$name} = $name eq 'web_search' ? Tee::Json::true() : $v;
+        }
+    }
+
+    return %c;
+}
+
 sub canonical_chat {
-    my ($body) = @_;
+    my ($body, @fields) = @_;
 
     my $messages = $body->{messages};
 
     die "'messages' must be a list\n" if ref $messages ne 'ARRAY' || !@$messages;
 
-    my %c = (
+    return {
         model => _text($body->{model}, "'model'"),
         messages => [ map { _message($_) } @$messages ],
-        temperature => as_float($body->{temperature} // num(0)),
-    );
-
-    $c{max_tokens} = $body->{max_tokens} if defined $body->{max_tokens};
-
-    for my $name (qw(stop tools response_format aspect_ratio)) {
-        $c{$name} = $body->{$name} if _truthy($body->{$name});
-    }
-
-    $c{web_search} = Tee::Json::true() if _truthy($body->{web_search});
-    return \%c;
+        _optional($body, {}, @fields),
+    };
 }
 
 sub _message {
@@ -138,6 +179,14 @@ sub _call {
 
 # The signed text of an answer, whole or put together from a stream
 
+sub answer_output {
+    my ($endpoint, $body) = @_;
+
+    return $body->{content} // '' if $endpoint eq 'web_search';
+    return $body->{choices}[0]{text} // '' if $endpoint eq 'completions';
+    return chat_output($body);
+}
+
 sub chat_output {
     my ($body) = @_;
 
@@ -147,7 +196,71 @@ sub chat_output {
 
     return dump_json($calls)
         if ($choice->{finish_reason} // '') eq 'tool_calls' && _truthy($calls);
-    return $m->{content} // '';
+    return ref $m->{content} ? join '', map { $_->{text} } @{ $m->{content} }
+        : $m->{content} // '';
+}
+
+# Server-sent events: {events}, {text}: what would be signed, {last}: the event
+# with the signature, {done}, {error}; {wrong} if it is none of that.
+
+sub read_stream {
+    my ($bytes) = @_;
+
+    my %r = (events => [], text => '', done => 0);
+    my (%calls, @data);
+
+    $bytes =~ s/\r\n?/\n/g;
+
+    my $whole = $bytes =~ /\n\n\z/;
+
+    for my $line (split(/\n/, $bytes), '') {
+        if ($line =~ /\Adata:[ ]?(.*)/s) {
+            push @data, $1;
+            next;
+        }
+
+        next if $line ne '' || !@data;
+
+        my $data = join "\n", splice @data;
+
+        if ($data eq '[DONE]') {
+            $r{done}++;
+            next;
+        }
+
+        my $event = eval { parse($data) };
+
+        return { %r, wrong => "not an event: $data" } if ref $event ne 'HASH';
+
+        push @{ $r{events} }, $event;
+        $r{error} = $event->{error} if defined $event->{error};
+
+        my $choice = ($event->{choices} // [])->[0] // {};
+
+        $r{text} .= $choice->{delta}{content} // '';
+        _fragment(\%calls, $_) for @{ $choice->{delta}{tool_calls} // [] };
+        $r{finish} = $choice->{finish_reason} if $choice->{finish_reason};
+        $r{last} = $event if exists $event->{tee_signature};
+    }
+
+    $r{wrong} = 'the last event is cut' if !$whole;
+    $r{text} = dump_json([ map { $calls{$_} } sort { $a <=> $b } keys %calls ])
+        if %calls && ($r{finish} // '') eq 'tool_calls';
+
+    return \%r;
+}
+
+sub _fragment {
+    my ($calls, $part) = @_;
+
+    my $call = $calls->{ $part->{index} ? $part->{index}{text} : 0 } //=
+        { id => undef, type => 'function',
+            function => { name => '', arguments => '' } };
+
+    $call->{id} //= $part->{id};
+    $call->{function}{name} ||= $part->{function}{name} // '';
+    $call->{function}{arguments} .= $part->{function}{arguments} // '';
+    return;
 }
 
 
@@ -178,6 +291,88 @@ sub sign {
         tee_timestamp => num($time),
         tee_signature => sign_hash($key, $hash),
     );
+}
+
+# An object with the five members, as the text of an answer or an event.  The
+# request is its bytes; "text" is what is signed in place of what the object
+# says, "time" is not now, "fields" are the optional members.
+
+sub attach {
+    my ($key, $endpoint, $request, $answer, %o) = @_;
+
+    my $canonical = canonical($endpoint, parse($request), @{ $o{fields} // [] });
+    my %members = sign($key, $canonical,
+        $o{text} // answer_output($endpoint, $answer), $o{time} // time);
+
+    return dump_json({ %$answer, %members, %{ $o{change} // {} } });
+}
+
+# undef, or why an answer must not be believed; in the bytes that came.  The
+# members have the spelling of the gateway, stand once, and are of now.
+
+sub check {
+    my ($key, $endpoint, $request, $bytes, %o) = @_;
+
+    my $canonical = eval { canonical($endpoint, parse($request),
+        @{ $o{fields} // [] }) } // return "the request: $@";
+    my ($answer, $text, $signed) = ($bytes);
+
+    if ($o{stream}) {
+        my $r = read_stream($bytes);
+
+        return $r->{wrong} if $r->{wrong};
+        return 'an error in the stream' if defined $r->{error};
+        return 'no event is signed' if !$r->{last};
+        return 'more than one event is signed'
+            if 1 < grep { exists $_->{tee_signature} } @{ $r->{events} };
+        return 'it was signed before the end'
+            if $r->{done} && $bytes !~ /"tee_id"[^\n]*\n\ndata: ?\[DONE\]/;
+
+        ($signed) = $bytes =~ /^data: ?(\{.*"tee_signature".*\})\r?$/m;
+        $answer = $signed;
+        $text = $r->{text};
+    }
+
+    my $body = eval { parse($answer) };
+
+    return 'not an object' if ref $body ne 'HASH';
+
+    $text //= answer_output($endpoint, $body);
+
+    my $why = spelling($answer) // verify($key, $canonical, $text, $body);
+
+    return $why if defined $why;
+
+    my $age = ($o{now} // time) - $body->{tee_timestamp}{text};
+
+    return "the timestamp is $age seconds old" if abs($age) > 60;
+    return undef;
+}
+
+# The end of an object with the five members
+
+sub spelling {
+    my ($text) = @_;
+
+    my %form = (
+        tee_signature => '"[A-Za-z0-9+/]+={0,2}"',
+        tee_timestamp => '[1-9][0-9]{9}',
+        tee_request_hash => '"[0-9a-f]{64}"',
+        tee_output_hash => '"[0-9a-f]{64}"',
+        tee_id => '"0x[0-9a-f]{64}"',
+    );
+    my $one = join '|', map { qq("$_": $form{$_}) } sort keys %form;
+    my ($end) = $text =~ /((?:\A\{|, )(?:$one)(?:, (?:$one)){4}\})\s*\z/;
+
+    return 'the members are not spelled as the gateway does' if !defined $end;
+
+    for my $name (keys %form) {
+        my $n = () = $text =~ /"$name"/g;
+
+        return "$name is there $n times" if $n != 1;
+    }
+
+    return undef;
 }
 
 # undef, or why an answer must not be believed
