@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
 #include <tee_write.h>
 
 #include "sample.h"
@@ -123,6 +126,42 @@ tee_str_t
 sample_cert(void)
 {
     return sample_str(sample_cert_der, sizeof(sample_cert_der));
+}
+
+
+tee_sig_key_t *
+sample_key(void)
+{
+    BIO            *bio;
+    char           *p;
+    long            n;
+    EVP_PKEY       *pkey;
+    tee_str_t       pem;
+    tee_sig_key_t  *key;
+
+    bio = BIO_new(BIO_s_mem());
+    pkey = EVP_RSA_gen(2048);
+
+    if (bio == NULL || pkey == NULL
+        || PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL)
+           != 1)
+    {
+        abort();
+    }
+
+    n = BIO_get_mem_data(bio, &p);
+
+    pem.len = (size_t) n;
+    pem.data = (const uint8_t *) p;
+
+    if (tee_sig_key_read(pem, &key) != TEE_OK) {
+        abort();
+    }
+
+    EVP_PKEY_free(pkey);
+    BIO_free(bio);
+
+    return key;
 }
 
 

@@ -10,6 +10,7 @@
 
 #include <tee.h>
 #include <tee_registry.h>
+#include <tee_sig.h>
 
 
 /*
@@ -58,6 +59,10 @@ void sample_tee(sample_tee_t *t, uint32_t number);
 
 tee_str_t sample_spki(void);
 tee_str_t sample_cert(void);
+
+/* A new key of 2048 bits; tee_sig_key_free() it. */
+
+tee_sig_key_t *sample_key(void);
 
 /*
  * The answer of getActiveTEEs(uint8), or, with "single", of getTEE(bytes32),
