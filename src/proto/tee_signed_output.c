@@ -8,7 +8,6 @@
 
 #include <tee_canon.h>
 #include <tee_signed_output.h>
-#include <tee_sse.h>
 #include <tee_text.h>
 
 
@@ -192,37 +191,6 @@ tee_signed_only(const tee_json_t *body, const char *part,
     }
 
     *choice = v;
-
-    return TEE_OK;
-}
-
-
-tee_rc_t
-tee_signed_event_text(tee_str_t event, int first, tee_write_t *data,
-    tee_str_t *text)
-{
-    text->len = 0;
-    text->data = NULL;
-
-    if (!tee_sse_plain(event, first)) {
-        return TEE_UNSUPPORTED;
-    }
-
-    tee_write_reset(data);
-    tee_write_bytes(data, event.data, event.len);
-
-    if (tee_write_rc(data) != TEE_OK) {
-        return tee_write_rc(data);
-    }
-
-    text->len = tee_sse_data(event, data->data);
-    text->data = data->data;
-
-    while (text->len && (text->data[text->len - 1] == '\n'
-                         || text->data[text->len - 1] == ' '))
-    {
-        text->len--;
-    }
 
     return TEE_OK;
 }

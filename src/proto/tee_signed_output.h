@@ -12,7 +12,6 @@
 #include <tee_chat.h>
 #include <tee_json.h>
 #include <tee_keccak.h>
-#include <tee_write.h>
 
 
 /* For all that read what an answer says. */
@@ -42,19 +41,6 @@ TEE_MUST_CHECK tee_rc_t tee_signed_only(const tee_json_t *body,
 TEE_MUST_CHECK tee_rc_t tee_signed_output(const tee_json_t *body,
     tee_chat_endpoint_t endpoint, const tee_alloc_t *alloc,
     uint8_t output[32]);
-
-/*
- * The data of an event, without the blanks behind it.
- *
- * first  1 if nothing was before the event
- * data   what it is written to; "text" points there
- *
- * TEE_OK, TEE_UNSUPPORTED (a BOM, or what is a line's end to some, in another
- * place than in data), TEE_NOMEM
- */
-
-TEE_MUST_CHECK tee_rc_t tee_signed_event_text(tee_str_t event, int first,
-    tee_write_t *data, tee_str_t *text);
 
 /*
  * Adds a content to a hash: a string, or the texts of a list.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <tee_canon.h>
+#include <tee_signed_event.h>
 #include <tee_signed_output.h>
 #include <tee_signed_stream.h>
 #include <tee_text.h>
