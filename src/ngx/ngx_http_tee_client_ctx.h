@@ -1,0 +1,286 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#ifndef _NGX_HTTP_TEE_CLIENT_CTX_H_INCLUDED_
+#define _NGX_HTTP_TEE_CLIENT_CTX_H_INCLUDED_
+
+
+#include <ngx_http_tee_client.h>
+#include <ngx_http_tee_gateway.h>
+#include <ngx_http_tee_out.h>
+#include <tee_bhttp.h>
+#include <tee_inner.h>
+#include <tee_ohttp.h>
+#include <tee_ohttp_keys.h>
+
+
+/* The parts of the client: whom it asks, what it sends, what comes back. */
+
+
+/* A key that requests are sealed to. */
+
+typedef struct {
+    tee_ohttp_header_t             header;
+    tee_str_t                      pk;
+} ngx_http_tee_client_key_t;
+
+
+/*
+ * The TEE that this worker asks, until it fails or is not listed any more; one
+ * for all locations that choose from the same ones.
+ */
+
+typedef struct {
+    ngx_http_tee_registry_t       *registry;
+    u_char                         pcr[32];
+    u_char                         id[32];
+    u_char                         avoid[32];
+    time_t                         avoid_until;
+    unsigned                       has_pcr:1;
+    unsigned                       chosen:1;
+} ngx_http_tee_client_choice_t;
+
+
+/* The keys of a gateway; of the cycle's pool. */
+
+typedef struct ngx_http_tee_client_keys_s  ngx_http_tee_client_keys_t;
+
+
+/* What tee_client says. */
+
+typedef struct {
+    ngx_http_tee_client_choice_t  *choice;     /* or */
+    ngx_http_tee_client_keys_t    *keys;
+    ngx_http_complex_value_t      *id;
+    ngx_uint_t                     profile;
+    unsigned                       chunked:1;
+} ngx_http_tee_client_whom_t;
+
+
+typedef struct ngx_http_tee_client_auth_s  ngx_http_tee_client_auth_t;
+
+
+#define NGX_HTTP_TEE_CLIENT_PROBLEM  0
+#define NGX_HTTP_TEE_CLIENT_OPENAI   1
+
+
+typedef struct {
+    ngx_http_tee_client_whom_t    *whom;       /* NULL: off */
+    ngx_http_tee_client_auth_t    *auth;
+    ngx_str_t                      scheme;     /* of the target */
+    ngx_str_t                      authority;
+    ngx_array_t                   *pass;       /* ngx_str_t */
+    ngx_uint_t                     errors;
+    off_t                          max_body;
+    size_t                         buffer;
+
+    ngx_str_t                      models;     /* the answer */
+    ngx_http_tee_client_choice_t  *health;
+} ngx_http_tee_client_loc_conf_t;
+
+
+typedef struct {
+    ngx_array_t                    choices;
+                                           /* ngx_http_tee_client_choice_t * */
+    ngx_array_t                    keys;   /* ngx_http_tee_client_keys_t * */
+} ngx_http_tee_client_main_conf_t;
+
+
+/* The request as the application has sent it. */
+
+typedef struct {
+    ngx_uint_t                     method;
+    ngx_str_t                      method_name;
+    ngx_str_t                      uri;
+    ngx_str_t                      args;
+    ngx_list_t                     headers;
+    ngx_table_elt_t               *content_length;
+    off_t                          content_length_n;
+    unsigned                       chunked:1;
+    unsigned                       valid_unparsed_uri:1;
+} ngx_http_tee_client_saved_t;
+
+
+typedef enum {
+    NGX_HTTP_TEE_CLIENT_JSON = 0,              /* one answer */
+    NGX_HTTP_TEE_CLIENT_EVENTS,
+    NGX_HTTP_TEE_CLIENT_BHTTP
+} ngx_http_tee_client_form_e;
+
+
+/* Kept by a cleanup handler of the pool: redirects clear r->ctx. */
+
+typedef struct {
+    ngx_http_request_t            *request;
+    ngx_http_tee_client_loc_conf_t  *conf;
+    ngx_int_t                      rc;         /* of the phase handler */
+
+    /* whom it is for */
+    ngx_http_tee_snap_t           *snap;
+    const tee_snapshot_entry_t    *entry;
+    ngx_http_tee_client_key_t      key;
+
+    /* what is sealed */
+    ngx_http_tee_held_t            body;
+    tee_str_t                      inner;
+    u_char                        *text;       /* if that is not the body */
+    tee_ohttp_request_seal_t       seal;
+    ngx_http_tee_client_saved_t    saved;
+
+    /* what comes back */
+    ngx_http_tee_client_form_e     form;
+    tee_ohttp_response_open_t      open;
+    tee_bhttp_read_t               bhttp;
+    tee_str_t                      plain;      /* has been opened */
+    tee_str_t                      content;    /* and may go on */
+    ngx_uint_t                     status;
+    ngx_array_t                    fields;     /* ngx_keyval_t */
+    off_t                          length;     /* of the content; or -1 */
+    off_t                          taken;      /* of the content */
+    ngx_chain_t                   *in;
+    ngx_http_tee_out_t             out;
+
+    unsigned                       reading:1;  /* the application's body */
+    unsigned                       read:1;
+    unsigned                       stream:1;   /* events are asked for */
+    unsigned                       sealed:1;
+    unsigned                       hidden:1;   /* the saved request */
+    unsigned                       opening:1;
+    unsigned                       last:1;     /* of the sealed response */
+    unsigned                       failed:1;   /* the upstream has */
+    unsigned                       ended:1;    /* all has been opened */
+    unsigned                       complete:1; /* and taken */
+    unsigned                       begun:1;    /* the header is out */
+    unsigned                       put:1;      /* since the last flush */
+    unsigned                       done:1;
+} ngx_http_tee_client_ctx_t;
+
+
+#define NGX_HTTP_TEE_CLIENT_TAG                                               \
+    ((ngx_buf_tag_t) &ngx_http_tee_client_filter_module)
+
+ngx_http_tee_client_ctx_t *ngx_http_tee_client_get_ctx(ngx_http_request_t *r);
+
+/* Counts, notes and answers the status; as ngx_http_tee_problem(). */
+
+ngx_int_t ngx_http_tee_client_refuse(ngx_http_request_t *r,
+    ngx_http_tee_counter_e counter, ngx_uint_t status, const char *reason,
+    const char *detail);
+
+
+/* conf: the directives whose values take some reading */
+
+char *ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_tee_client_target(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_tee_client_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* With what else the location says, nothing may leave in clear. */
+
+char *ngx_http_tee_client_check(ngx_conf_t *cf,
+    ngx_http_tee_client_loc_conf_t *conf);
+
+/* A choice from this registry, the same for all that ask for it. */
+
+ngx_http_tee_client_choice_t *ngx_http_tee_client_choice(ngx_conf_t *cf,
+    ngx_str_t *registry, u_char *pcr);
+
+
+/* whom: sets ctx->key, and ctx->entry if it is a TEE; NGX_OK or a status */
+
+ngx_int_t ngx_http_tee_client_choose(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+
+/* It has failed: others are preferred for a while. */
+
+void ngx_http_tee_client_avoid(ngx_http_tee_client_ctx_t *ctx);
+
+/* The TEE that would be asked now, or NULL; with the snapshot that it is of,
+ * which is not counted. */
+
+const tee_snapshot_entry_t *ngx_http_tee_client_current(
+    ngx_http_tee_client_choice_t *choice, ngx_http_tee_snap_t **snap);
+
+/* 1 if something can be sealed to it. */
+
+ngx_uint_t ngx_http_tee_client_usable(ngx_http_tee_client_choice_t *choice,
+    const tee_snapshot_entry_t *entry);
+
+
+/* keys: the list of a gateway */
+
+char *ngx_http_tee_client_keys_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_http_tee_client_keys_t **keys);
+
+/* The key to seal to now, or NULL. */
+
+const ngx_http_tee_client_key_t *ngx_http_tee_client_keys_current(
+    ngx_http_tee_client_keys_t *keys);
+
+
+/* auth: the value of Authorization toward the relay */
+
+char *ngx_http_tee_client_auth(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* NGX_OK; NGX_DECLINED: there is none now, which has been logged; NGX_ERROR */
+
+ngx_int_t ngx_http_tee_client_auth_value(ngx_http_request_t *r,
+    ngx_http_tee_client_auth_t *auth, ngx_str_t *value);
+void ngx_http_tee_client_auth_wipe(ngx_http_tee_client_auth_t *auth);
+
+
+/* request: reads, seals, and puts it in the place of the request */
+
+ngx_int_t ngx_http_tee_client_read(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+
+/* The request as it came; does nothing if it is. */
+
+void ngx_http_tee_client_restore(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+
+
+/* seal: ctx->inner, with what else the profile puts around it, in one buffer;
+ * NULL: it cannot be */
+
+ngx_chain_t *ngx_http_tee_client_seal(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+
+
+/* open: takes what has come and puts out what may go on.  NGX_OK, NGX_AGAIN,
+ * NGX_ERROR, or NGX_DECLINED: it cannot be believed; *why is a constant. */
+
+ngx_int_t ngx_http_tee_client_open(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why);
+
+/* The header of the response that was sealed, to the next filter. */
+
+ngx_int_t ngx_http_tee_client_begin(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+
+/* fields: puts what was sealed into r->headers_out */
+
+ngx_int_t ngx_http_tee_client_fields(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+ngx_int_t ngx_http_tee_client_trailer(ngx_http_request_t *r,
+    tee_str_t name, tee_str_t value);
+void ngx_http_tee_client_drop_trailers(ngx_http_request_t *r);
+
+
+/* info: what is told about this role */
+
+char *ngx_http_tee_client_models(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_tee_client_health(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+extern ngx_module_t  ngx_http_tee_client_filter_module;
+
+
+#endif /* _NGX_HTTP_TEE_CLIENT_CTX_H_INCLUDED_ */

@@ -1,0 +1,363 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <ngx_http_tee.h>
+#include <ngx_http_tee_client_ctx.h>
+
+
+/*
+ * From what the relay sends to what the application gets.  A chunk goes on as
+ * soon as it has been opened, an answer in one piece when all of it has; what
+ * does not fit into the few buffers stays where it is.
+ */
+
+
+static ngx_int_t ngx_http_tee_client_more(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why);
+static ngx_int_t ngx_http_tee_client_deliver(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why);
+static ngx_int_t ngx_http_tee_client_answer(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why);
+static ngx_int_t ngx_http_tee_client_message(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why);
+static ngx_int_t ngx_http_tee_client_event(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_field(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_copy(ngx_pool_t *pool, tee_str_t s,
+    ngx_str_t *to);
+static const char *ngx_http_tee_client_reason(tee_rc_t rc);
+
+
+ngx_int_t
+ngx_http_tee_client_open(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why)
+{
+    ngx_int_t  rc;
+
+    for ( ;; ) {
+
+        rc = ngx_http_tee_client_deliver(r, ctx, why);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        /* what had no content is complete with its header */
+
+        if (ctx->done) {
+            return NGX_OK;
+        }
+
+        if (ctx->complete) {
+            ctx->done = 1;
+            return ngx_http_tee_out_flush(r, &ctx->out, 1);
+        }
+
+        rc = ngx_http_tee_client_more(r, ctx, why);
+
+        if (rc == NGX_DONE) {
+            break;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (!ctx->put) {
+        return NGX_OK;
+    }
+
+    ctx->put = 0;
+
+    return ngx_http_tee_out_flush(r, &ctx->out, 0);
+}
+
+
+/* Opens the next chunk, or all; NGX_DONE: more has to come. */
+
+static ngx_int_t
+ngx_http_tee_client_more(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why)
+{
+    tee_rc_t      rc;
+    ngx_buf_t    *b;
+    tee_str_t     in;
+    ngx_chain_t  *cl;
+
+    if (ctx->in) {
+        cl = ctx->in;
+        b = cl->buf;
+
+        in.data = b->pos;
+        in.len = b->last - b->pos;
+
+        rc = tee_ohttp_response_open_read(&ctx->open, &in, &ctx->plain);
+
+        b->pos = b->last - in.len;
+
+        if (b->in_file) {
+            b->file_pos = b->file_last - in.len;
+        }
+
+        if (b->pos == b->last) {
+            ctx->in = cl->next;
+            ngx_free_chain(r->pool, cl);
+        }
+
+    } else if (ctx->last) {
+        rc = tee_ohttp_response_open_end(&ctx->open, &ctx->plain);
+
+        ctx->ended = 1;
+
+    } else {
+        return NGX_DONE;
+    }
+
+    if (rc == TEE_OK) {
+        return NGX_OK;
+    }
+
+    if (rc == TEE_NOMEM) {
+        return NGX_ERROR;
+    }
+
+    *why = ngx_http_tee_client_reason(rc);
+
+    return NGX_DECLINED;
+}
+
+
+static const char *
+ngx_http_tee_client_reason(tee_rc_t rc)
+{
+    switch (rc) {
+
+    case TEE_LIMIT:
+        return "it is larger than \"tee_client_buffer\"";
+
+    case TEE_INCOMPLETE:
+        return "it has been cut";
+
+    default:
+        return "it cannot be decrypted";
+    }
+}
+
+
+/* Puts out what has been opened; NGX_OK: all of it. */
+
+static ngx_int_t
+ngx_http_tee_client_deliver(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why)
+{
+    ngx_int_t  rc;
+
+    switch (ctx->form) {
+
+    case NGX_HTTP_TEE_CLIENT_JSON:
+        rc = ngx_http_tee_client_answer(r, ctx, why);
+        break;
+
+    case NGX_HTTP_TEE_CLIENT_BHTTP:
+        return ngx_http_tee_client_message(r, ctx, why);
+
+    default: /* NGX_HTTP_TEE_CLIENT_EVENTS */
+
+        rc = NGX_OK;
+
+        if (!ctx->begun && (ctx->plain.len || ctx->ended)) {
+            ctx->status = NGX_HTTP_OK;
+            rc = ngx_http_tee_client_begin(r, ctx);
+        }
+
+        ctx->content = ctx->plain;
+        break;
+    }
+
+    if (rc != NGX_OK || ctx->done) {
+        return rc;
+    }
+
+    if (ctx->content.len) {
+        ctx->put = 1;
+        rc = ngx_http_tee_out_put(r, &ctx->out, &ctx->content);
+        ctx->plain = ctx->content;
+    }
+
+    if (rc == NGX_OK) {
+        ctx->complete = ctx->ended;
+    }
+
+    return rc;
+}
+
+
+/* JSON, whose errors have an envelope. */
+
+static ngx_int_t
+ngx_http_tee_client_answer(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why)
+{
+    unsigned  status;
+
+    if (ctx->begun || !ctx->ended) {
+        return NGX_OK;
+    }
+
+    if (tee_inner_response(ctx->plain, &status, &ctx->content) != TEE_OK) {
+        *why = "the answer within is no JSON object";
+        return NGX_DECLINED;
+    }
+
+    ctx->status = status;
+
+    return ngx_http_tee_client_begin(r, ctx);
+}
+
+
+/* BHTTP; RFC 9292. */
+
+static ngx_int_t
+ngx_http_tee_client_message(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, const char **why)
+{
+    tee_rc_t   rc;
+    ngx_int_t  done;
+
+    for ( ;; ) {
+
+        if (ctx->content.len) {
+            ctx->put = 1;
+            done = ngx_http_tee_out_put(r, &ctx->out, &ctx->content);
+
+            if (done != NGX_OK) {
+                return done;
+            }
+        }
+
+        if (ctx->plain.len == 0 && !ctx->ended) {
+            return NGX_OK;
+        }
+
+        rc = tee_bhttp_read(&ctx->bhttp, &ctx->plain, ctx->ended);
+
+        if (rc == TEE_INCOMPLETE || (rc == TEE_DONE && !ctx->ended)) {
+            return NGX_OK;
+        }
+
+        if (rc == TEE_DONE) {
+            ctx->complete = 1;
+
+            if (ctx->length < 0 || ctx->taken == ctx->length) {
+                return NGX_OK;
+            }
+        }
+
+        if (rc == TEE_NOMEM) {
+            return NGX_ERROR;
+        }
+
+        if (rc != TEE_OK) {     /* also: shorter than it says */
+            *why = rc == TEE_LIMIT ? "the message within is too large"
+                                   : "the message within is malformed";
+            return NGX_DECLINED;
+        }
+
+        done = ngx_http_tee_client_event(r, ctx);
+
+        if (done == NGX_DECLINED) {
+            *why = "the message within is malformed";
+        }
+
+        if (done != NGX_OK || ctx->done) {
+            return done;
+        }
+
+        /* nobody below us counts */
+
+        if (ctx->length >= 0 && ctx->taken > ctx->length) {
+            *why = "the message within is longer than it says";
+            return NGX_DECLINED;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_event(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    switch (ctx->bhttp.event) {
+
+    case TEE_BHTTP_HEAD:
+        ctx->status = ctx->bhttp.status;
+
+        /* those of an informational response are none of the final one's */
+
+        ctx->fields.nelts = 0;
+        return NGX_OK;
+
+    case TEE_BHTTP_FIELD:
+        return ngx_http_tee_client_field(r, ctx);
+
+    case TEE_BHTTP_HEAD_END:
+        return ngx_http_tee_client_begin(r, ctx);
+
+    case TEE_BHTTP_CONTENT:
+        ctx->content = ctx->bhttp.content;
+        ctx->taken += ctx->content.len;
+        return NGX_OK;
+
+    case TEE_BHTTP_TRAILER:
+        return ngx_http_tee_client_trailer(r, ctx->bhttp.name,
+                                           ctx->bhttp.value);
+
+    case TEE_BHTTP_NOTHING:
+    case TEE_BHTTP_INFORMATIONAL:
+        break;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_field(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_keyval_t  *field;
+
+    field = ngx_array_push(&ctx->fields);
+
+    if (field == NULL
+        || ngx_http_tee_client_copy(r->pool, ctx->bhttp.name, &field->key)
+           != NGX_OK
+        || ngx_http_tee_client_copy(r->pool, ctx->bhttp.value, &field->value)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_copy(ngx_pool_t *pool, tee_str_t s, ngx_str_t *to)
+{
+    to->len = s.len;
+    to->data = ngx_pnalloc(pool, s.len + 1);
+
+    if (to->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ngx_cpymem(to->data, s.data, s.len) = '\0';
+
+    return NGX_OK;
+}

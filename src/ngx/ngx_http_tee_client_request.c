@@ -1,0 +1,526 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <ngx_http_tee.h>
+#include <ngx_http_tee_client_ctx.h>
+
+
+/*
+ * The application's request is read into memory that is wiped with it, and
+ * never written to a file; what has been sealed takes its place, and nothing
+ * but that is there for the proxy to send.
+ */
+
+
+static void ngx_http_tee_client_body_handler(ngx_http_request_t *r);
+static void ngx_http_tee_client_read_handler(ngx_http_request_t *r);
+static void ngx_http_tee_client_body(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_take(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_shape(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_json(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_endpoint(ngx_http_request_t *r,
+    tee_inner_endpoint_t *endpoint);
+static ngx_int_t ngx_http_tee_client_headers(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_list_t *list);
+static ngx_int_t ngx_http_tee_client_add(ngx_http_request_t *r,
+    ngx_list_t *list, const char *name, ngx_str_t *value);
+static void ngx_http_tee_client_hide(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_list_t *headers);
+
+
+ngx_int_t
+ngx_http_tee_client_read(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ctx->reading = 1;
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r,
+                                           ngx_http_tee_client_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_tee_client_body_handler(ngx_http_request_t *r)
+{
+    ngx_http_tee_client_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_tee_client_module);
+
+    if (r->reading_body) {
+        r->read_event_handler = ngx_http_tee_client_read_handler;
+        r->write_event_handler = ngx_http_request_empty_handler;
+    }
+
+    ngx_http_tee_client_body(r, ctx);
+}
+
+
+static void
+ngx_http_tee_client_read_handler(ngx_http_request_t *r)
+{
+    if (r->connection->read->timedout) {
+        r->connection->timedout = 1;
+        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        return;
+    }
+
+    ngx_http_tee_client_body(r, ngx_http_get_module_ctx(r,
+                                                  ngx_http_tee_client_module));
+}
+
+
+static void
+ngx_http_tee_client_body(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    for ( ;; ) {
+
+        rc = ngx_http_tee_client_take(r, ctx);
+
+        if (rc != NGX_OK) {
+            ngx_http_finalize_request(r, rc);
+            return;
+        }
+
+        if (!r->reading_body) {
+            break;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_finalize_request(r, rc);
+            return;
+        }
+
+        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            return;
+        }
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    ctx->reading = 0;
+    ctx->rc = ngx_http_tee_client_shape(r, ctx);
+
+    /* to an error page that another location makes, there is no content */
+
+    r->request_body_no_buffering = 0;
+
+    if (ctx->rc != NGX_DECLINED) {
+        r->headers_in.content_length = NULL;
+        r->headers_in.content_length_n = 0;
+        r->headers_in.chunked = 0;
+    }
+
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+
+/* Takes what has been read, so that nginx may use its buffer again. */
+
+static ngx_int_t
+ngx_http_tee_client_take(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    size_t        size;
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *ln;
+
+    cl = r->request_body->bufs;
+    r->request_body->bufs = NULL;
+
+    while (cl) {
+        b = cl->buf;
+
+        if (b->in_file) {
+            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                          "tee client: a part of the request is in a file");
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        size = b->last - b->pos;
+
+        rc = ngx_http_tee_held_add(r, &ctx->body, b->pos, size,
+                                   ctx->conf->max_body
+                                   ? (size_t) ctx->conf->max_body
+                                   : NGX_MAX_SIZE_T_VALUE);
+
+        if (rc == NGX_DECLINED) {
+            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        tee_wipe(b->pos, size);
+        b->pos = b->last;
+
+        ln = cl;
+        cl = cl->next;
+        ngx_free_chain(r->pool, ln);
+    }
+
+    return NGX_OK;
+}
+
+
+/* NGX_DECLINED: the request is ready for the proxy. */
+
+static ngx_int_t
+ngx_http_tee_client_shape(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_int_t     rc;
+    ngx_list_t    headers;
+    ngx_chain_t  *sealed;
+
+    if (ctx->conf->whom->profile == NGX_HTTP_TEE_OPENGRADIENT) {
+        rc = ngx_http_tee_client_json(r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+    } else {
+        ctx->inner.data = ctx->body.data;
+        ctx->inner.len = ctx->body.len;
+    }
+
+    sealed = ngx_http_tee_client_seal(r, ctx);
+
+    if (sealed == NULL) {
+        ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                      "tee client: request cannot be sealed");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_tee_client_headers(r, ctx, &headers);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_http_tee_client_hide(r, ctx, &headers);
+
+    r->request_body->bufs = sealed;
+    r->request_body->buf = sealed->buf;
+    r->request_body->temp_file = NULL;
+
+    r->headers_in.content_length_n = sealed->buf->last - sealed->buf->pos;
+
+    ctx->sealed = 1;
+
+    ngx_http_tee_count(NGX_HTTP_TEE_CLIENT_SEALED);
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_json(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    tee_rc_t              rc;
+    tee_str_t             body;
+    tee_inner_t           inner;
+    tee_write_t           w;
+    tee_inner_endpoint_t  endpoint;
+
+    if (ngx_http_tee_client_endpoint(r, &endpoint) != NGX_OK) {
+        return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_BAD_REQUEST,
+                                          NGX_HTTP_NOT_FOUND, "endpoint",
+                                          "an enclave knows "
+                                          "chat/completions and web_search "
+                                          "only");
+    }
+
+    body.data = ctx->body.data;
+    body.len = ctx->body.len;
+
+    tee_write_grow(&w, &ngx_http_tee_alloc);
+
+    rc = tee_inner_request(body, endpoint, &ngx_http_tee_alloc, &inner, &w);
+
+    ngx_http_tee_held_free(&ctx->body);
+
+    if (rc != TEE_OK) {
+
+        if (w.data) {
+            tee_wipe(w.data, w.len);
+        }
+
+        tee_write_free(&w);
+
+        if (rc == TEE_NOMEM || inner.why == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_BAD_REQUEST,
+                                          NGX_HTTP_BAD_REQUEST, "bad_request",
+                                          inner.why);
+    }
+
+    ctx->text = w.data;
+    ctx->inner.data = w.data;
+    ctx->inner.len = w.len;
+    ctx->stream = inner.stream;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_endpoint(ngx_http_request_t *r,
+    tee_inner_endpoint_t *endpoint)
+{
+    ngx_uint_t  i;
+
+    static const struct {
+        ngx_str_t             end;
+        tee_inner_endpoint_t  endpoint;
+    }  paths[] = {
+        { ngx_string("/chat/completions"), TEE_INNER_CHAT },
+        { ngx_string("/web_search"), TEE_INNER_WEB_SEARCH }
+    };
+
+    for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+
+        if (r->uri.len >= paths[i].end.len
+            && ngx_memcmp(r->uri.data + r->uri.len - paths[i].end.len,
+                          paths[i].end.data, paths[i].end.len)
+               == 0)
+        {
+            *endpoint = paths[i].endpoint;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * The proxy makes its request of these.  Of the URI it gets the name of the
+ * location, for which "proxy_pass" puts its own path.
+ */
+
+static void
+ngx_http_tee_client_hide(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_list_t *headers)
+{
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_tee_client_saved_t  *saved;
+
+    saved = &ctx->saved;
+
+    saved->method = r->method;
+    saved->method_name = r->method_name;
+    saved->uri = r->uri;
+    saved->args = r->args;
+    saved->content_length = r->headers_in.content_length;
+    saved->content_length_n = r->headers_in.content_length_n;
+    saved->chunked = r->headers_in.chunked;
+    saved->valid_unparsed_uri = r->valid_unparsed_uri;
+    saved->headers = r->headers_in.headers;
+
+    /* a list of one part points into itself */
+
+    r->headers_in.headers = *headers;
+
+    if (headers->last == &headers->part) {
+        r->headers_in.headers.last = &r->headers_in.headers.part;
+    }
+
+    ctx->hidden = 1;
+
+    r->method = NGX_HTTP_POST;
+    ngx_str_set(&r->method_name, "POST");
+
+    ngx_str_null(&r->args);
+    r->valid_unparsed_uri = 0;
+
+    r->headers_in.content_length = NULL;
+    r->headers_in.chunked = 0;
+
+    /* no tunnel, should gateway and application agree on one */
+
+    r->headers_in.upgrade = NULL;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->uri.len >= clcf->name.len
+        && ngx_strncmp(r->uri.data, clcf->name.data, clcf->name.len) == 0
+#if (NGX_PCRE)
+        && clcf->regex == NULL
+#endif
+       )
+    {
+        r->uri.len = clcf->name.len;
+
+    } else {
+        ngx_str_set(&r->uri, "/");
+    }
+}
+
+
+void
+ngx_http_tee_client_restore(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_http_tee_client_saved_t  *saved;
+
+    if (!ctx->hidden) {
+        return;
+    }
+
+    ctx->hidden = 0;
+
+    saved = &ctx->saved;
+
+    r->method = saved->method;
+    r->method_name = saved->method_name;
+    r->uri = saved->uri;
+    r->args = saved->args;
+    r->headers_in.content_length = saved->content_length;
+    r->headers_in.content_length_n = saved->content_length_n;
+    r->headers_in.chunked = saved->chunked;
+    r->headers_in.headers = saved->headers;
+    r->valid_unparsed_uri = saved->valid_unparsed_uri;
+}
+
+
+/* What the relay needs to know: nothing of it is the application's. */
+
+static ngx_int_t
+ngx_http_tee_client_headers(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_list_t *list)
+{
+    u_char      *p;
+    ngx_int_t    rc;
+    ngx_str_t    auth, id, type, accept, yes, incremental;
+    ngx_uint_t   chunked;
+
+    chunked = ctx->conf->whom->chunked;
+
+    ngx_str_null(&auth);
+    ngx_str_null(&id);
+    ngx_str_set(&yes, "true");
+    ngx_str_set(&incremental, "?1");
+    ngx_str_set(&type, "message/ohttp-req");
+    ngx_str_set(&accept, "message/ohttp-res");
+
+    if (chunked) {
+        ngx_str_set(&type, "message/ohttp-chunked-req");
+    }
+
+    if (chunked || ctx->stream) {
+        ngx_str_set(&accept, "message/ohttp-chunked-res");
+    }
+
+    if (ctx->conf->auth) {
+        rc = ngx_http_tee_client_auth_value(r, ctx->conf->auth, &auth);
+
+        if (rc == NGX_DECLINED) {
+            return ngx_http_tee_client_refuse(r,
+                                          NGX_HTTP_TEE_CLIENT_NO_CREDENTIAL,
+                                          NGX_HTTP_UNAUTHORIZED,
+                                          "no_credential",
+                                          "there is no credential for the "
+                                          "relay");
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (ctx->entry) {
+        id.len = 66;
+        id.data = ngx_pnalloc(r->pool, id.len);
+        if (id.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        p = ngx_cpymem(id.data, "0x", 2);
+        ngx_hex_dump(p, (u_char *) ctx->entry->tee_id, 32);
+    }
+
+    if (ngx_list_init(list, r->pool, 8, sizeof(ngx_table_elt_t)) != NGX_OK
+        || ngx_http_tee_client_add(r, list, "Content-Type", &type) != NGX_OK
+        || ngx_http_tee_client_add(r, list, "Accept", &accept) != NGX_OK
+        || ngx_http_tee_client_add(r, list, "X-TEE-ID", &id) != NGX_OK
+        || ngx_http_tee_client_add(r, list, "Authorization", &auth) != NGX_OK
+        || (ctx->stream
+            && ngx_http_tee_client_add(r, list, "X-OHTTP-Stream", &yes)
+               != NGX_OK)
+        || (chunked
+            && ngx_http_tee_client_add(r, list, "Incremental", &incremental)
+               != NGX_OK))
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_add(ngx_http_request_t *r, ngx_list_t *list,
+    const char *name, ngx_str_t *value)
+{
+    size_t            len;
+    ngx_table_elt_t  *h;
+
+    if (value->len == 0) {
+        return NGX_OK;
+    }
+
+    len = ngx_strlen(name);
+
+    h = ngx_list_push(list);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->key.len = len;
+    h->key.data = (u_char *) name;
+    h->value = *value;
+
+    /* the proxy looks it up among the fields that it sets itself */
+
+    h->lowcase_key = ngx_pnalloc(r->pool, len);
+    if (h->lowcase_key == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, len);
+
+    return NGX_OK;
+}

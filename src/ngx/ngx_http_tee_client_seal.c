@@ -1,0 +1,302 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <ngx_http_tee.h>
+#include <ngx_http_tee_client_ctx.h>
+
+#include <openssl/rand.h>
+
+
+/* Every request has a key of its own; RFC 9458, 6.1. */
+
+
+static tee_rc_t ngx_http_tee_client_message(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_write_t *w);
+static void ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_write_t *w);
+static ngx_buf_t *ngx_http_tee_client_buf(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, size_t plain);
+static tee_rc_t ngx_http_tee_client_encrypt(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_str_t *pieces, size_t n,
+    ngx_buf_t *b);
+static tee_rc_t ngx_http_tee_client_chunks(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_str_t *pieces, size_t n,
+    ngx_buf_t *b);
+
+
+/* What is passed on within, of what an application sends; nothing of it is
+ * about who asks, but what the model's server asks for. */
+
+static ngx_str_t  ngx_http_tee_client_default_fields[] = {
+    ngx_string("accept"),
+    ngx_string("authorization"),
+    ngx_string("content-encoding"),
+    ngx_string("content-type"),
+    ngx_string("idempotency-key"),
+    ngx_string("openai-beta"),
+    ngx_string("openai-organization"),
+    ngx_string("openai-project"),
+    ngx_string("range")
+};
+
+
+ngx_chain_t *
+ngx_http_tee_client_seal(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    tee_rc_t      rc;
+    ngx_buf_t    *b;
+    tee_str_t     pieces[2];
+    ngx_chain_t  *cl;
+    tee_write_t   head;
+
+    tee_write_grow(&head, &ngx_http_tee_alloc);
+
+    rc = TEE_OK;
+    b = NULL;
+
+    if (ctx->conf->whom->profile == NGX_HTTP_TEE_RFC9458) {
+        rc = ngx_http_tee_client_message(r, ctx, &head);
+    }
+
+    if (rc == TEE_OK) {
+        pieces[0].data = head.data;
+        pieces[0].len = head.len;
+        pieces[1] = ctx->inner;
+
+        b = ngx_http_tee_client_buf(r, ctx, head.len + ctx->inner.len);
+
+        rc = b ? ngx_http_tee_client_encrypt(r, ctx, pieces, 2, b)
+               : TEE_NOMEM;
+    }
+
+    if (head.data) {
+        tee_wipe(head.data, head.len);
+    }
+
+    tee_write_free(&head);
+
+    cl = rc == TEE_OK ? ngx_alloc_chain_link(r->pool) : NULL;
+
+    if (cl) {
+        b->last_buf = 1;
+
+        cl->buf = b;
+        cl->next = NULL;
+    }
+
+    return cl;
+}
+
+
+/* Up to its content; what follows that may be left out (RFC 9292, 3.8). */
+
+static tee_rc_t
+ngx_http_tee_client_message(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_write_t *w)
+{
+    tee_str_t    section;
+    tee_write_t  fields;
+
+    tee_write_grow(&fields, &ngx_http_tee_alloc);
+
+    ngx_http_tee_client_inner_fields(r, ctx, &fields);
+
+    section.data = fields.data;
+    section.len = fields.len;
+
+    tee_bhttp_write_request(w, 0, ngx_http_tee_str(&r->method_name),
+                            ngx_http_tee_str(&ctx->conf->scheme),
+                            ngx_http_tee_str(&ctx->conf->authority),
+                            ngx_http_tee_str(&r->unparsed_uri));
+    tee_bhttp_write_section(w, 0, section);
+    tee_bhttp_write_content(w, ctx->inner.len);
+
+    if (tee_write_rc(&fields) != TEE_OK) {
+        tee_write_free(&fields);
+        return TEE_NOMEM;
+    }
+
+    if (fields.data) {
+        tee_wipe(fields.data, fields.len);
+    }
+
+    tee_write_free(&fields);
+
+    return tee_write_rc(w);
+}
+
+
+static void
+ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_write_t *w)
+{
+    u_char            text[NGX_OFF_T_LEN];
+    ngx_str_t        *names;
+    tee_str_t         value;
+    ngx_uint_t        i, n, j;
+    ngx_table_elt_t  *h;
+
+    static const tee_str_t  length = tee_string("content-length");
+    static const tee_str_t  date = tee_string("date");
+
+    names = ngx_http_tee_client_default_fields;
+    n = sizeof(ngx_http_tee_client_default_fields) / sizeof(ngx_str_t);
+
+    if (ctx->conf->pass) {
+        names = ctx->conf->pass->elts;
+        n = ctx->conf->pass->nelts;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        for (j = 0; /* void */ ; j++) {
+            h = ngx_http_tee_field(&r->headers_in.headers, &names[i], j);
+            if (h == NULL) {
+                break;
+            }
+
+            /* nginx has refused what ends a line, and taken blanks away */
+
+            tee_bhttp_write_field(w, ngx_http_tee_str(&names[i]),
+                                  ngx_http_tee_str(&h->value));
+        }
+    }
+
+    if (ctx->inner.len || r->headers_in.content_length_n == 0) {
+        value.data = text;
+        value.len = ngx_sprintf(text, "%uz", ctx->inner.len) - text;
+
+        tee_bhttp_write_field(w, length, value);
+    }
+
+    /* RFC 9458, 6.5.1 */
+
+    value.data = ngx_cached_http_time.data;
+    value.len = ngx_cached_http_time.len;
+
+    tee_bhttp_write_field(w, date, value);
+}
+
+
+static ngx_buf_t *
+ngx_http_tee_client_buf(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, size_t plain)
+{
+    size_t  chunks;
+
+    chunks = ctx->conf->whom->chunked ? plain / TEE_OHTTP_CHUNK + 1 : 1;
+
+    return ngx_create_temp_buf(r->pool, TEE_OHTTP_HEADER_LEN
+                                        + TEE_HPKE_MAX_ENC + plain
+                                        + chunks * TEE_OHTTP_CHUNK_EXTRA);
+}
+
+
+static tee_rc_t
+ngx_http_tee_client_encrypt(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_str_t *pieces, size_t n,
+    ngx_buf_t *b)
+{
+    size_t         i, len;
+    u_char         ikm[64];
+    tee_rc_t       rc;
+    tee_crypto_t  *crypto;
+
+    crypto = ngx_http_tee_crypto();
+
+    if (crypto == NULL || RAND_bytes(ikm, sizeof(ikm)) != 1) {
+        return TEE_CRYPTO;
+    }
+
+    rc = tee_ohttp_request_seal_init(&ctx->seal, crypto, &ctx->key.header,
+                                     ctx->key.pk, ikm,
+                                     ctx->conf->whom->chunked, b->last, &len);
+
+    tee_wipe(ikm, sizeof(ikm));
+
+    if (rc != TEE_OK) {
+        return rc;
+    }
+
+    b->last += len;
+
+    if (ctx->conf->whom->chunked) {
+        return ngx_http_tee_client_chunks(r, ctx, pieces, n, b);
+    }
+
+    for (i = 0; i < n; i++) {
+        rc = tee_ohttp_request_seal_update(&ctx->seal, pieces[i], b->last);
+
+        if (rc != TEE_OK) {
+            return rc;
+        }
+
+        b->last += pieces[i].len;
+    }
+
+    rc = tee_ohttp_request_seal_end(&ctx->seal, b->last);
+
+    b->last += TEE_AEAD_TAG_LEN;
+
+    return rc;
+}
+
+
+/* chunked-08, 3: a receiver need not take more than this at a time. */
+
+static tee_rc_t
+ngx_http_tee_client_chunks(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_str_t *pieces, size_t n,
+    ngx_buf_t *b)
+{
+    size_t     i, len, size;
+    u_char    *stage;
+    tee_rc_t   rc;
+    tee_str_t  chunk;
+
+    stage = ngx_palloc(r->pool, TEE_OHTTP_CHUNK);
+    if (stage == NULL) {
+        return TEE_NOMEM;
+    }
+
+    chunk.data = stage;
+    chunk.len = 0;
+    rc = TEE_OK;
+
+    for (i = 0; rc == TEE_OK; /* void */ ) {
+
+        while (i < n && chunk.len < TEE_OHTTP_CHUNK) {
+            size = ngx_min(pieces[i].len, TEE_OHTTP_CHUNK - chunk.len);
+
+            ngx_memcpy(stage + chunk.len, pieces[i].data, size);
+
+            chunk.len += size;
+            pieces[i].data += size;
+            pieces[i].len -= size;
+
+            if (pieces[i].len == 0) {
+                i++;
+            }
+        }
+
+        rc = tee_ohttp_request_seal_chunk(&ctx->seal, chunk, i == n, b->last,
+                                          &len);
+        if (rc == TEE_OK) {
+            b->last += len;
+        }
+
+        if (i == n) {
+            break;
+        }
+
+        chunk.len = 0;
+    }
+
+    tee_wipe(stage, TEE_OHTTP_CHUNK);
+
+    return rc;
+}
