@@ -19,7 +19,7 @@
 #include <tee_snapshot.h>
 
 
-#define NGX_HTTP_TEE_VERSION   "0.2.0"
+#define NGX_HTTP_TEE_VERSION   "0.3.0"
 
 
 /*
@@ -73,6 +73,26 @@ typedef enum {
     NGX_HTTP_TEE_GATEWAY_AWAY,
     NGX_HTTP_TEE_GATEWAY_BROKEN,
     NGX_HTTP_TEE_GATEWAY_LISTS,
+
+    NGX_HTTP_TEE_SIGN_REQUESTS,
+    NGX_HTTP_TEE_SIGN_SIGNED,
+    NGX_HTTP_TEE_SIGN_UNSIGNED,
+    NGX_HTTP_TEE_SIGN_REFUSED,
+    NGX_HTTP_TEE_SIGN_BUSY,
+
+    NGX_HTTP_TEE_VERIFY_REQUESTS,
+    NGX_HTTP_TEE_VERIFY_VERIFIED,
+    NGX_HTTP_TEE_VERIFY_ERROR,
+    NGX_HTTP_TEE_VERIFY_UNVERIFIABLE,
+    NGX_HTTP_TEE_VERIFY_BUSY,
+    NGX_HTTP_TEE_VERIFY_MEMBERS,
+    NGX_HTTP_TEE_VERIFY_TEE_ID,
+    NGX_HTTP_TEE_VERIFY_REQUEST,
+    NGX_HTTP_TEE_VERIFY_OUTPUT,
+    NGX_HTTP_TEE_VERIFY_SIGNATURE,
+    NGX_HTTP_TEE_VERIFY_STALE,
+    NGX_HTTP_TEE_VERIFY_MALFORMED,
+    NGX_HTTP_TEE_VERIFY_LARGE,
 
     NGX_HTTP_TEE_COUNTERS
 } ngx_http_tee_counter_e;
@@ -550,6 +570,21 @@ ngx_table_elt_t *ngx_http_tee_field(ngx_list_t *list, ngx_str_t *name,
 
 ngx_table_elt_t *ngx_http_tee_add_field(ngx_list_t *list, const char *name,
     const char *value);
+
+
+/* secret */
+
+/*
+ * Reads a file that nobody but its owner, root or us, may read, into memory
+ * of its own, which ngx_http_tee_secret_free() wipes.  NGX_ERROR has been
+ * logged; "what" is for that.
+ */
+
+#define NGX_HTTP_TEE_SECRET_MAX  16384
+
+ngx_int_t ngx_http_tee_secret_read(ngx_conf_t *cf, const char *what,
+    ngx_str_t *path, size_t max, ngx_str_t *secret, time_t *modified);
+void ngx_http_tee_secret_free(u_char *secret);
 
 
 /* common */

@@ -64,22 +64,10 @@ struct ngx_http_tee_keys_s {
 };
 
 
-/* conf: the block, and reading files with secrets */
+/* conf: the block */
 
 char *ngx_http_tee_keys_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_array_t *ngx_http_tee_keys_array(ngx_conf_t *cf);
-
-/*
- * Reads a file that nobody but its owner, root or us, may read, into memory
- * of its own, which ngx_http_tee_secret_free() wipes.  NGX_ERROR has been
- * logged; "what" is for that.
- */
-
-#define NGX_HTTP_TEE_SECRET_MAX  16384
-
-ngx_int_t ngx_http_tee_secret_read(ngx_conf_t *cf, const char *what,
-    ngx_str_t *path, size_t max, ngx_str_t *secret, time_t *modified);
-void ngx_http_tee_secret_free(u_char *secret);
 
 
 /* keys: what they are now */

@@ -102,7 +102,27 @@ const ngx_http_tee_counter_name_t
     { "gateway", "replay_evicted" },
     { "gateway", "replay_away" },
     { "gateway", "broken" },
-    { "gateway", "keys" }
+    { "gateway", "keys" },
+
+    { "sign", "requests" },
+    { "sign", "signed" },
+    { "sign", "unsigned" },
+    { "sign", "refused" },
+    { "sign", "busy" },
+
+    { "verify", "requests" },
+    { "verify", "verified" },
+    { "verify", "error" },
+    { "verify", "unverifiable" },
+    { "verify", "busy" },
+    { "verify", "members" },
+    { "verify", "tee_id" },
+    { "verify", "request_hash" },
+    { "verify", "output_hash" },
+    { "verify", "signature" },
+    { "verify", "stale" },
+    { "verify", "malformed" },
+    { "verify", "too_large" }
 };
 
 

@@ -1,0 +1,320 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <ngx_http_tee.h>
+#include <ngx_http_tee_out.h>
+
+
+#define NGX_HTTP_TEE_HELD_LEAST  4096
+
+
+static ngx_buf_t *ngx_http_tee_out_last(ngx_http_tee_out_t *o);
+static ngx_buf_t *ngx_http_tee_out_get(ngx_http_request_t *r,
+    ngx_http_tee_out_t *o);
+static ngx_int_t ngx_http_tee_out_link(ngx_http_request_t *r,
+    ngx_http_tee_out_t *o, ngx_buf_t *b);
+static ngx_int_t ngx_http_tee_out_send(ngx_http_request_t *r,
+    ngx_http_tee_out_t *o);
+static void ngx_http_tee_held_cleanup(void *data);
+
+
+void
+ngx_http_tee_out_init(ngx_http_tee_out_t *o,
+    ngx_http_output_body_filter_pt next, ngx_buf_tag_t tag, ngx_uint_t bit)
+{
+    ngx_memzero(o, sizeof(ngx_http_tee_out_t));
+
+    o->next = next;
+    o->tag = tag;
+    o->bit = bit;
+    o->last_out = &o->out;
+}
+
+
+ngx_int_t
+ngx_http_tee_out_put(ngx_http_request_t *r, ngx_http_tee_out_t *o,
+    tee_str_t *in)
+{
+    size_t      n;
+    ngx_buf_t  *b;
+
+    while (in->len) {
+        b = ngx_http_tee_out_last(o);
+
+        if (b == NULL || b->last == b->end) {
+
+            if (o->free == NULL && o->bufs == NGX_HTTP_TEE_OUT_BUFS) {
+
+                if (ngx_http_tee_out_send(r, o) == NGX_ERROR) {
+                    return NGX_ERROR;
+                }
+
+                if (o->free == NULL) {
+                    r->connection->buffered |= o->bit;
+                    return NGX_AGAIN;
+                }
+            }
+
+            b = ngx_http_tee_out_get(r, o);
+            if (b == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        n = ngx_min(in->len, (size_t) (b->end - b->last));
+
+        b->last = ngx_cpymem(b->last, in->data, n);
+
+        in->data += n;
+        in->len -= n;
+    }
+
+    r->connection->buffered &= ~o->bit;
+
+    return NGX_OK;
+}
+
+
+static ngx_buf_t *
+ngx_http_tee_out_last(ngx_http_tee_out_t *o)
+{
+    ngx_chain_t  *cl;
+
+    for (cl = o->out; cl && cl->next; cl = cl->next) { /* void */ }
+
+    return cl ? cl->buf : NULL;
+}
+
+
+static ngx_buf_t *
+ngx_http_tee_out_get(ngx_http_request_t *r, ngx_http_tee_out_t *o)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (o->free) {
+        cl = o->free;
+        o->free = cl->next;
+
+        b = cl->buf;
+        b->flush = 0;
+
+        ngx_free_chain(r->pool, cl);
+
+    } else {
+        b = ngx_create_temp_buf(r->pool, NGX_HTTP_TEE_OUT_SIZE);
+        if (b == NULL) {
+            return NULL;
+        }
+
+        b->tag = o->tag;
+        o->bufs++;
+    }
+
+    return ngx_http_tee_out_link(r, o, b) == NGX_OK ? b : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_tee_out_link(ngx_http_request_t *r, ngx_http_tee_out_t *o,
+    ngx_buf_t *b)
+{
+    ngx_chain_t  *cl;
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    *o->last_out = cl;
+    o->last_out = &cl->next;
+
+    return NGX_OK;
+}
+
+
+/* Together the buffers may be less than is sent without being asked. */
+
+static ngx_int_t
+ngx_http_tee_out_send(ngx_http_request_t *r, ngx_http_tee_out_t *o)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *none;
+
+    rc = NGX_OK;
+
+    if (o->out) {
+        rc = o->next(r, o->out);
+
+        ngx_chain_update_chains(r->pool, &o->free, &o->busy, &o->out, o->tag);
+        o->last_out = &o->out;
+    }
+
+    if (rc != NGX_ERROR && o->busy && o->free == NULL
+        && o->bufs == NGX_HTTP_TEE_OUT_BUFS)
+    {
+        rc = o->next(r, NULL);
+
+        none = NULL;
+        ngx_chain_update_chains(r->pool, &o->free, &o->busy, &none, o->tag);
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_tee_out_flush(ngx_http_request_t *r, ngx_http_tee_out_t *o,
+    ngx_uint_t last)
+{
+    ngx_buf_t  *b;
+
+    b = ngx_http_tee_out_last(o);
+
+    if (b == NULL) {
+        b = ngx_calloc_buf(r->pool);
+
+        if (b == NULL || ngx_http_tee_out_link(r, o, b) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    b->flush = !last;
+    b->last_buf = (last && r == r->main);
+    b->last_in_chain = last;
+
+    return ngx_http_tee_out_send(r, o);
+}
+
+
+ngx_int_t
+ngx_http_tee_chain_add(ngx_http_request_t *r, ngx_chain_t **chain,
+    ngx_chain_t *in)
+{
+    ngx_chain_t  *cl;
+
+    while (*chain) {
+        chain = &(*chain)->next;
+    }
+
+    for ( /* void */ ; in; in = in->next) {
+
+        if (ngx_buf_size(in->buf) == 0) {
+            continue;
+        }
+
+        if (!ngx_buf_in_memory(in->buf)) {
+            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                          "tee: a part of a response is in a file");
+            return NGX_ERROR;
+        }
+
+        cl = ngx_alloc_chain_link(r->pool);
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        cl->buf = in->buf;
+        cl->next = NULL;
+
+        *chain = cl;
+        chain = &cl->next;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_tee_chain_drop(ngx_http_request_t *r, ngx_chain_t *in,
+    ngx_http_output_body_filter_pt next)
+{
+    for ( /* void */ ; in; in = in->next) {
+        in->buf->pos = in->buf->last;
+        in->buf->file_pos = in->buf->file_last;
+    }
+
+    return r->connection->buffered ? next(r, NULL) : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_tee_held_init(ngx_http_request_t *r, ngx_http_tee_held_t *h)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    ngx_memzero(h, sizeof(ngx_http_tee_held_t));
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_tee_held_cleanup;
+    cln->data = h;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_tee_held_cleanup(void *data)
+{
+    ngx_http_tee_held_free(data);
+}
+
+
+void
+ngx_http_tee_held_free(ngx_http_tee_held_t *h)
+{
+    if (h->data) {
+        tee_wipe(h->data, h->len);
+        ngx_free(h->data);
+    }
+
+    ngx_memzero(h, sizeof(ngx_http_tee_held_t));
+}
+
+
+ngx_int_t
+ngx_http_tee_held_add(ngx_http_request_t *r, ngx_http_tee_held_t *h,
+    u_char *p, size_t len, size_t max)
+{
+    size_t   room;
+    u_char  *data;
+
+    if (len > max - h->len) {
+        return NGX_DECLINED;
+    }
+
+    if (len > h->room - h->len) {
+
+        room = ngx_max(h->room * 2, h->len + len);
+        room = ngx_min(ngx_max(room, NGX_HTTP_TEE_HELD_LEAST), max);
+
+        data = ngx_alloc(room, r->connection->log);
+        if (data == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (h->data) {
+            ngx_memcpy(data, h->data, h->len);
+            tee_wipe(h->data, h->len);
+            ngx_free(h->data);
+        }
+
+        h->data = data;
+        h->room = room;
+    }
+
+    ngx_memcpy(h->data + h->len, p, len);
+    h->len += len;
+
+    return NGX_OK;
+}
