@@ -16,6 +16,9 @@
 
 static void tee_keccak_absorb(tee_keccak_t *k, const uint8_t *p);
 static void tee_keccak_f1600(uint64_t a[25]);
+static void tee_keccak_round(const uint64_t a[25], uint64_t e[25],
+    uint64_t rc);
+static inline void tee_keccak_chi(uint64_t e[5], const uint64_t b[5]);
 
 
 void
@@ -119,8 +122,8 @@ tee_keccak_absorb(tee_keccak_t *k, const uint8_t *p)
 static void
 tee_keccak_f1600(uint64_t a[25])
 {
-    size_t    i, x, y, round;
-    uint64_t  c[5], d[5], t, lane;
+    size_t    round;
+    uint64_t  b[25];
 
     static const uint64_t  rc[24] = {
         UINT64_C(0x0000000000000001), UINT64_C(0x0000000000008082),
@@ -137,64 +140,86 @@ tee_keccak_f1600(uint64_t a[25])
         UINT64_C(0x0000000080000001), UINT64_C(0x8000000080008008)
     };
 
-    /* the walk of pi through the lanes, and what rho turns each by */
-
-    static const uint8_t  pi[24] = {
-        10, 7, 11, 17, 18, 3, 5, 16, 8, 21, 24, 4,
-        15, 23, 19, 13, 12, 2, 20, 14, 22, 9, 6, 1
-    };
-
-    static const uint8_t  rho[24] = {
-        1, 3, 6, 10, 15, 21, 28, 36, 45, 55, 2, 14,
-        27, 41, 56, 8, 25, 43, 62, 18, 39, 61, 20, 44
-    };
-
-    for (round = 0; round < 24; round++) {
-
-        /* theta */
-
-        for (x = 0; x < 5; x++) {
-            c[x] = a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20];
-        }
-
-        d[0] = c[4] ^ tee_rotl(c[1], 1);
-        d[1] = c[0] ^ tee_rotl(c[2], 1);
-        d[2] = c[1] ^ tee_rotl(c[3], 1);
-        d[3] = c[2] ^ tee_rotl(c[4], 1);
-        d[4] = c[3] ^ tee_rotl(c[0], 1);
-
-        for (y = 0; y < 25; y += 5) {
-            a[y] ^= d[0];
-            a[y + 1] ^= d[1];
-            a[y + 2] ^= d[2];
-            a[y + 3] ^= d[3];
-            a[y + 4] ^= d[4];
-        }
-
-        /* rho and pi */
-
-        lane = a[1];
-
-        for (i = 0; i < 24; i++) {
-            t = a[pi[i]];
-            a[pi[i]] = tee_rotl(lane, rho[i]);
-            lane = t;
-        }
-
-        /* chi */
-
-        for (y = 0; y < 25; y += 5) {
-            memcpy(c, a + y, sizeof(c));
-
-            a[y] = c[0] ^ (~c[1] & c[2]);
-            a[y + 1] = c[1] ^ (~c[2] & c[3]);
-            a[y + 2] = c[2] ^ (~c[3] & c[4]);
-            a[y + 3] = c[3] ^ (~c[4] & c[0]);
-            a[y + 4] = c[4] ^ (~c[0] & c[1]);
-        }
-
-        /* iota */
-
-        a[0] ^= rc[round];
+    for (round = 0; round < 24; round += 2) {
+        tee_keccak_round(a, b, rc[round]);
+        tee_keccak_round(b, a, rc[round + 1]);
     }
+
+    tee_wipe(b, sizeof(b));
+}
+
+
+/* From "a" to "e"; the five lanes that pi has in a row go through chi. */
+
+static void
+tee_keccak_round(const uint64_t a[25], uint64_t e[25], uint64_t rc)
+{
+    size_t    x;
+    uint64_t  b[5], c[5], d[5];
+
+    /* theta */
+
+    for (x = 0; x < 5; x++) {
+        c[x] = a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20];
+    }
+
+    d[0] = c[4] ^ tee_rotl(c[1], 1);
+    d[1] = c[0] ^ tee_rotl(c[2], 1);
+    d[2] = c[1] ^ tee_rotl(c[3], 1);
+    d[3] = c[2] ^ tee_rotl(c[4], 1);
+    d[4] = c[3] ^ tee_rotl(c[0], 1);
+
+    /* rho, pi, chi, and iota in the first row */
+
+    b[0] = a[0] ^ d[0];
+    b[1] = tee_rotl(a[6] ^ d[1], 44);
+    b[2] = tee_rotl(a[12] ^ d[2], 43);
+    b[3] = tee_rotl(a[18] ^ d[3], 21);
+    b[4] = tee_rotl(a[24] ^ d[4], 14);
+
+    tee_keccak_chi(e, b);
+    e[0] ^= rc;
+
+    b[0] = tee_rotl(a[3] ^ d[3], 28);
+    b[1] = tee_rotl(a[9] ^ d[4], 20);
+    b[2] = tee_rotl(a[10] ^ d[0], 3);
+    b[3] = tee_rotl(a[16] ^ d[1], 45);
+    b[4] = tee_rotl(a[22] ^ d[2], 61);
+
+    tee_keccak_chi(e + 5, b);
+
+    b[0] = tee_rotl(a[1] ^ d[1], 1);
+    b[1] = tee_rotl(a[7] ^ d[2], 6);
+    b[2] = tee_rotl(a[13] ^ d[3], 25);
+    b[3] = tee_rotl(a[19] ^ d[4], 8);
+    b[4] = tee_rotl(a[20] ^ d[0], 18);
+
+    tee_keccak_chi(e + 10, b);
+
+    b[0] = tee_rotl(a[4] ^ d[4], 27);
+    b[1] = tee_rotl(a[5] ^ d[0], 36);
+    b[2] = tee_rotl(a[11] ^ d[1], 10);
+    b[3] = tee_rotl(a[17] ^ d[2], 15);
+    b[4] = tee_rotl(a[23] ^ d[3], 56);
+
+    tee_keccak_chi(e + 15, b);
+
+    b[0] = tee_rotl(a[2] ^ d[2], 62);
+    b[1] = tee_rotl(a[8] ^ d[3], 55);
+    b[2] = tee_rotl(a[14] ^ d[4], 39);
+    b[3] = tee_rotl(a[15] ^ d[0], 41);
+    b[4] = tee_rotl(a[21] ^ d[1], 2);
+
+    tee_keccak_chi(e + 20, b);
+}
+
+
+static inline void
+tee_keccak_chi(uint64_t e[5], const uint64_t b[5])
+{
+    e[0] = b[0] ^ (~b[1] & b[2]);
+    e[1] = b[1] ^ (~b[2] & b[3]);
+    e[2] = b[2] ^ (~b[3] & b[4]);
+    e[3] = b[3] ^ (~b[4] & b[0]);
+    e[4] = b[4] ^ (~b[0] & b[1]);
 }
