@@ -17,7 +17,10 @@
 typedef union tee_arena_block_u  tee_arena_block_t;
 
 union tee_arena_block_u {
-    tee_arena_block_t    *next;
+    struct {
+        tee_arena_block_t  *next;
+        size_t              size;
+    } s;
     uint8_t               align[TEE_ARENA_ALIGN];
 };
 
@@ -42,7 +45,9 @@ tee_arena_free(tee_arena_t *a)
     tee_arena_block_t  *b, *next;
 
     for (b = a->blocks; b; b = next) {
-        next = b->next;
+        next = b->s.next;
+
+        tee_wipe(b + 1, b->s.size);
         a->alloc->free(a->alloc->ctx, b);
     }
 
@@ -104,7 +109,8 @@ tee_arena_block(tee_arena_t *a, size_t size)
         return NULL;
     }
 
-    b->next = a->blocks;
+    b->s.next = a->blocks;
+    b->s.size = size;
     a->blocks = b;
 
     return b;

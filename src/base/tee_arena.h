@@ -31,7 +31,7 @@ typedef struct {
 
 void tee_arena_init(tee_arena_t *a, const tee_alloc_t *alloc);
 
-/* Frees every piece; the arena may be used again. */
+/* Wipes and frees every piece; the arena may be used again. */
 
 void tee_arena_free(tee_arena_t *a);
 

@@ -155,6 +155,8 @@ tee_json_build(tee_str_t text, size_t max_nodes, unsigned python,
 
     for (b = s.blocks.s.next; b != &s.blocks; b = next) {
         next = b->s.next;
+
+        tee_wipe(b + 1, b->s.size);
         alloc->free(alloc->ctx, b);
     }
 
@@ -457,6 +459,7 @@ tee_json_release(void *ctx, void *p)
     b->s.prev->s.next = b->s.next;
     b->s.next->s.prev = b->s.prev;
 
+    tee_wipe(b + 1, b->s.size);
     alloc->free(alloc->ctx, b);
 }
 
