@@ -571,6 +571,11 @@ ngx_table_elt_t *ngx_http_tee_field(ngx_list_t *list, ngx_str_t *name,
 ngx_table_elt_t *ngx_http_tee_add_field(ngx_list_t *list, const char *name,
     const char *value);
 
+/* The response is about to get other content: fields that are about the one it
+ * has had are removed. */
+
+void ngx_http_tee_clear_content(ngx_http_request_t *r);
+
 
 /* secret */
 
@@ -585,6 +590,12 @@ ngx_table_elt_t *ngx_http_tee_add_field(ngx_list_t *list, const char *name,
 ngx_int_t ngx_http_tee_secret_read(ngx_conf_t *cf, const char *what,
     ngx_str_t *path, size_t max, ngx_str_t *secret, time_t *modified);
 void ngx_http_tee_secret_free(u_char *secret);
+
+
+/* cut: the upstream has failed in the middle of its response, which a flush
+ * tells that comes now or has come. */
+
+ngx_uint_t ngx_http_tee_cut(ngx_http_request_t *r);
 
 
 /* common */

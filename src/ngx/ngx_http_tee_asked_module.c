@@ -7,6 +7,7 @@
 #include <ngx_http_tee.h>
 #include <ngx_http_tee_asked.h>
 #include <ngx_http_tee_threads.h>
+#include <tee_text.h>
 
 
 /*
@@ -31,6 +32,11 @@ typedef struct {
 
 
 typedef struct {
+    const char                    *directive;  /* that has been checked */
+} ngx_http_tee_asked_loc_conf_t;
+
+
+typedef struct {
     ngx_str_t                      suffix;
     tee_chat_endpoint_t            endpoint;
 } ngx_http_tee_asked_path_t;
@@ -48,6 +54,9 @@ static void ngx_http_tee_asked_done(ngx_http_request_t *r, void *data);
 static ngx_int_t ngx_http_tee_said_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_tee_said_add_variables(ngx_conf_t *cf);
+static ngx_uint_t ngx_http_tee_asked_listed(ngx_array_t *names,
+    ngx_str_t *name);
+static void *ngx_http_tee_asked_create_loc_conf(ngx_conf_t *cf);
 
 
 static ngx_http_module_t  ngx_http_tee_asked_module_ctx = {
@@ -60,7 +69,7 @@ static ngx_http_module_t  ngx_http_tee_asked_module_ctx = {
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    NULL,                                  /* create location configuration */
+    ngx_http_tee_asked_create_loc_conf,    /* create location configuration */
     NULL                                   /* merge location configuration */
 };
 
@@ -454,6 +463,52 @@ ngx_http_tee_said_add_variables(ngx_conf_t *cf)
 }
 
 
+static void *
+ngx_http_tee_asked_create_loc_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_tee_asked_loc_conf_t));
+}
+
+
+/* What is in there by itself counts as well. */
+
+static ngx_uint_t
+ngx_http_tee_asked_listed(ngx_array_t *names, ngx_str_t *name)
+{
+    ngx_str_t   *n;
+    ngx_uint_t   i;
+
+    static ngx_str_t  always[] = {
+        ngx_string(""),
+        ngx_string("model"),
+        ngx_string("messages"),
+        ngx_string("prompt")
+    };
+
+    n = always;
+
+    for (i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
+        if (n[i].len == name->len
+            && ngx_strncmp(n[i].data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    n = names->elts;
+
+    for (i = 0; i < names->nelts; i++) {
+        if (n[i].len == name->len
+            && ngx_strncmp(n[i].data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 char *
 ngx_http_tee_asked_fields(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -477,6 +532,15 @@ ngx_http_tee_asked_fields(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_tee_asked_listed(acf->names, &value[i])
+            || !tee_utf8_valid(ngx_http_tee_str(&value[i])))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "field \"%V\" is empty, duplicate, signed "
+                               "always, or no UTF-8", &value[i]);
+            return NGX_CONF_ERROR;
+        }
 
         name = ngx_array_push(acf->names);
         if (name == NULL) {
@@ -537,11 +601,26 @@ ngx_http_tee_asked_merge(ngx_conf_t *cf, ngx_http_tee_asked_conf_t *prev,
 ngx_int_t
 ngx_http_tee_asked_check(ngx_conf_t *cf, const char *directive)
 {
-    ngx_str_t                 *body;
-    const char                *why;
-    ngx_module_t              *proxy;
-    ngx_http_upstream_conf_t  *ucf;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_str_t                      *body;
+    const char                     *why;
+    ngx_module_t                   *proxy;
+    ngx_http_upstream_conf_t       *ucf;
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_tee_asked_loc_conf_t  *alcf;
+
+    ngx_http_tee_threads_use(cf);
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    alcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_tee_asked_module);
+
+    if (alcf->directive) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s in location \"%V\": there is \"%s\" already",
+                      directive, &clcf->name, alcf->directive);
+        return NGX_ERROR;
+    }
+
+    alcf->directive = directive;
 
     proxy = ngx_http_tee_find_module(cf, "ngx_http_proxy_module");
 
@@ -576,8 +655,6 @@ ngx_http_tee_asked_check(ngx_conf_t *cf, const char *directive)
     if (why == NULL) {
         return NGX_OK;
     }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s in location \"%V\": %s",
                   directive, &clcf->name, why);

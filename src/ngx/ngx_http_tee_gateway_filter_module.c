@@ -292,15 +292,7 @@ ngx_http_tee_gateway_add(ngx_http_request_t *r,
         if (b->flush || b->recycled) {
             ctx->flush = 1;
 
-            /*
-             * An upstream that has failed in the middle leaves it at that;
-             * while a subrequest has its turn, it is none of the upstream's.
-             */
-
-            if (b->flush && !b->last_buf
-                && r->upstream && r->upstream->cleanup == NULL
-                && r->connection->data == r)
-            {
+            if (b->flush && !b->last_buf && ngx_http_tee_cut(r)) {
                 ctx->failed = 1;
             }
         }

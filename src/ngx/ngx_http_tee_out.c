@@ -144,8 +144,7 @@ ngx_http_tee_out_link(ngx_http_request_t *r, ngx_http_tee_out_t *o,
 static ngx_int_t
 ngx_http_tee_out_send(ngx_http_request_t *r, ngx_http_tee_out_t *o)
 {
-    ngx_int_t     rc;
-    ngx_chain_t  *none;
+    ngx_int_t  rc;
 
     rc = NGX_OK;
 
@@ -159,10 +158,7 @@ ngx_http_tee_out_send(ngx_http_request_t *r, ngx_http_tee_out_t *o)
     if (rc != NGX_ERROR && o->busy && o->free == NULL
         && o->bufs == NGX_HTTP_TEE_OUT_BUFS)
     {
-        rc = o->next(r, NULL);
-
-        none = NULL;
-        ngx_chain_update_chains(r->pool, &o->free, &o->busy, &none, o->tag);
+        rc = ngx_http_tee_out_more(r, o);
     }
 
     return rc;
@@ -190,6 +186,25 @@ ngx_http_tee_out_flush(ngx_http_request_t *r, ngx_http_tee_out_t *o,
     b->last_in_chain = last;
 
     return ngx_http_tee_out_send(r, o);
+}
+
+
+ngx_int_t
+ngx_http_tee_out_more(ngx_http_request_t *r, ngx_http_tee_out_t *o)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *none;
+
+    if (!r->connection->buffered) {
+        return NGX_OK;
+    }
+
+    rc = o->next(r, NULL);
+
+    none = NULL;
+    ngx_chain_update_chains(r->pool, &o->free, &o->busy, &none, o->tag);
+
+    return rc;
 }
 
 

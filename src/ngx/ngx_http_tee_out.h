@@ -59,6 +59,11 @@ ngx_int_t ngx_http_tee_out_put(ngx_http_request_t *r, ngx_http_tee_out_t *o,
 ngx_int_t ngx_http_tee_out_flush(ngx_http_request_t *r,
     ngx_http_tee_out_t *o, ngx_uint_t last);
 
+/* There is nothing new: lets what is on its way go on. */
+
+ngx_int_t ngx_http_tee_out_more(ngx_http_request_t *r,
+    ngx_http_tee_out_t *o);
+
 
 /* Adds links to the buffers of "in", in which all is in memory, to "chain". */
 

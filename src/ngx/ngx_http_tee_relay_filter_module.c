@@ -164,6 +164,8 @@ ngx_http_tee_relay_header_filter(ngx_http_request_t *r)
                       "tee relay: gateway answers %ui, which ends no sealed "
                       "exchange", r->headers_out.status);
 
+        ngx_http_clean_header(r);
+
         return ngx_http_tee_problem(r, NGX_HTTP_BAD_GATEWAY, "bad_gateway",
                                     "the gateway gave no final answer");
     }

@@ -110,6 +110,40 @@ ngx_http_tee_field(ngx_list_t *list, ngx_str_t *name, ngx_uint_t n)
 }
 
 
+void
+ngx_http_tee_clear_content(ngx_http_request_t *r)
+{
+    ngx_str_t        *name;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  names[] = {
+        ngx_string("Content-MD5"),
+        ngx_string("Digest"),
+        ngx_string("Content-Digest"),
+        ngx_string("Repr-Digest"),
+        ngx_null_string
+    };
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+    ngx_http_clear_last_modified(r);
+    ngx_http_clear_etag(r);
+
+    r->allow_ranges = 0;
+
+    for (name = names; name->len; name++) {
+
+        while ((h = ngx_http_tee_field(&r->headers_out.headers, name, 0))) {
+
+            /* nginx sends no field without a hash; nor is it found again */
+
+            h->hash = 0;
+            h->key.len = 0;
+        }
+    }
+}
+
+
 ngx_table_elt_t *
 ngx_http_tee_add_field(ngx_list_t *list, const char *name, const char *value)
 {

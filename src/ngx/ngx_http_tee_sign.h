@@ -69,6 +69,7 @@ typedef struct {
     unsigned                       failed:1;   /* the upstream has */
     unsigned                       signing:1;  /* a job is */
     unsigned                       dirty:1;    /* something is to be flushed */
+    unsigned                       flush:1;    /* the upstream wants it */
     unsigned                       ended:1;    /* of the events */
     unsigned                       unsigned_rest:1;    /* passes as it is */
 } ngx_http_tee_sign_ctx_t;

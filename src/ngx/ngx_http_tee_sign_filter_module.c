@@ -157,12 +157,8 @@ ngx_http_tee_sign_header_filter(ngx_http_request_t *r)
                           NGX_HTTP_TEE_BUFFERED_SIGNED);
 
     r->filter_need_in_memory = 1;
-    r->allow_ranges = 0;
 
-    ngx_http_clear_content_length(r);
-    ngx_http_clear_accept_ranges(r);
-    ngx_http_clear_last_modified(r);
-    ngx_http_clear_etag(r);
+    ngx_http_tee_clear_content(r);
 
     if (ngx_http_tee_is_type(&r->headers_out.content_type,
                              "application/json"))
@@ -193,6 +189,9 @@ ngx_http_tee_sign_why_not(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx)
 
     if (error) {
         why = "it is none, by its status";
+
+    } else if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT) {
+        why = "it is a part of one";
 
     } else if (ctx->asked.rc == TEE_DONE) {
         why = "it was not asked for by POST, or by an unknown path";
@@ -257,12 +256,9 @@ ngx_http_tee_sign_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         if (cl->buf->last_buf) {
             ctx->last = 1;
 
-        } else if (cl->buf->flush
-                   && r->upstream && r->upstream->cleanup == NULL)
-        {
-            /* an upstream that has failed in the middle leaves it at that */
-
-            ctx->failed = 1;
+        } else if (cl->buf->flush) {
+            ctx->flush = 1;
+            ctx->failed = ngx_http_tee_cut(r);
         }
     }
 
@@ -685,14 +681,14 @@ ngx_http_tee_sign_send(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx)
         return ngx_http_tee_out_flush(r, &ctx->out, 1);
     }
 
-    if (ctx->dirty) {
+    if (ctx->dirty || ctx->flush) {
         ctx->dirty = 0;
+        ctx->flush = 0;
 
         return ngx_http_tee_out_flush(r, &ctx->out, 0);
     }
 
-    return r->connection->buffered ? ngx_http_next_body_filter(r, NULL)
-                                   : NGX_OK;
+    return ngx_http_tee_out_more(r, &ctx->out);
 }
 
 
@@ -723,6 +719,8 @@ ngx_http_tee_sign_refuse(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx,
                   "tee sign: an answer cannot be signed: %s; "
                   "\"tee_sign_unsigned pass\" would let it pass", why);
 
+    ngx_http_clean_header(r);
+
     rc = ngx_http_tee_problem(r, NGX_HTTP_BAD_GATEWAY, "unsigned",
                               "the answer cannot be signed");
 
@@ -735,8 +733,6 @@ ngx_http_tee_sign_refuse(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx,
     ctx->state = NGX_HTTP_TEE_SIGN_DONE;
 
     ngx_http_tee_held_free(&ctx->held);
-
-    ngx_http_clean_header(r);
 
     r->headers_out.status = NGX_HTTP_BAD_GATEWAY;
     r->err_status = NGX_HTTP_BAD_GATEWAY;

@@ -18,7 +18,6 @@
 
 typedef struct {
     ngx_queue_t                    queue;
-    ngx_thread_task_t             *task;
     ngx_http_request_t            *request;
 
     /* in the thread: touches nothing of nginx but "data" */
@@ -28,7 +27,6 @@ typedef struct {
     void                         (*done)(ngx_http_request_t *r, void *data);
 
     void                          *data;
-    unsigned                       skipped:1;  /* no work has been done */
 } ngx_http_tee_job_t;
 
 
@@ -38,10 +36,10 @@ ngx_http_tee_job_t *ngx_http_tee_job_create(ngx_http_request_t *r,
     size_t size);
 
 /*
- * done() will be called, and then r->write_event_handler(), once and always;
- * when the client has gone, the work may have been skipped.  For a body filter
- * the caller sets r->aio, and done() clears it: whoever feeds the filter waits,
- * and then it is called once more.
+ * done() will be called, and then r->write_event_handler(), once and always,
+ * also when the client has gone.  For a body filter the caller sets r->aio, and
+ * done() clears it: whoever feeds the filter waits, and then it is called once
+ * more.
  */
 
 void ngx_http_tee_job_post(ngx_http_tee_job_t *job);
@@ -49,6 +47,10 @@ void ngx_http_tee_job_post(ngx_http_tee_job_t *job);
 /* As many jobs wait as may: whoever has a choice makes no more of them. */
 
 ngx_uint_t ngx_http_tee_jobs_busy(ngx_http_request_t *r);
+
+/* There will be jobs; for a directive, when the configuration is read. */
+
+void ngx_http_tee_threads_use(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_TEE_THREADS_H_INCLUDED_ */

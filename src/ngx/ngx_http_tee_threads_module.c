@@ -9,41 +9,62 @@
 
 
 /*
- * tee_threads: jobs of requests.  No more of them are in the pool of threads
- * at a time than there are processors, so that a burst leaves the event loop
- * its share; the others wait in line.
+ * tee_threads: jobs of requests.  As many runners as there are processors take
+ * them from a queue, each in a thread of the pool: more of them would only take
+ * the time from the event loop, and one that finds the next job waiting does
+ * not have to be woken up for it.  A pipe tells the event loop what is done.
  */
 
+/* A worker that shuts down does not go while a timer is set. */
 
-#define NGX_HTTP_TEE_THREADS_RETRY  10
+#define NGX_HTTP_TEE_THREADS_TICK  1000
 
 
 typedef struct {
     ngx_thread_pool_t             *pool;
     ngx_uint_t                     max;
+    unsigned                       used:1;
 } ngx_http_tee_threads_main_conf_t;
+
+
+typedef struct {
+    ngx_thread_task_t              task;
+    unsigned                       posted:1;
+} ngx_http_tee_runner_t;
 
 
 /* Of this worker. */
 
 typedef struct {
+    ngx_thread_pool_t             *pool;
+    ngx_uint_t                     n;          /* jobs, until they are done */
+    ngx_http_tee_runner_t         *runners;
+    ngx_uint_t                     nrunners;
+    ngx_event_t                    tick;
+    ngx_fd_t                       wake[2];
+
+    /* under the mutex */
+    ngx_thread_mutex_t             mutex;
     ngx_queue_t                    waiting;
-    ngx_uint_t                     n;          /* waiting and running */
-    ngx_uint_t                     running;
-    ngx_event_t                    retry;
+    ngx_queue_t                    finished;
+    unsigned                       woken:1;
 } ngx_http_tee_threads_t;
 
 
-static void ngx_http_tee_job_start(void);
-static void ngx_http_tee_job_retry(ngx_event_t *ev);
-static void ngx_http_tee_job_thread(void *data, ngx_log_t *log);
-static void ngx_http_tee_job_handler(ngx_event_t *ev);
+static void ngx_http_tee_runners_start(void);
+static void ngx_http_tee_runner_thread(void *data, ngx_log_t *log);
+static ngx_http_tee_job_t *ngx_http_tee_runner_next(
+    ngx_http_tee_job_t *finished);
+static void ngx_http_tee_runner_handler(ngx_event_t *ev);
+static void ngx_http_tee_wake_handler(ngx_event_t *ev);
 static void ngx_http_tee_job_end(ngx_http_tee_job_t *job);
+static void ngx_http_tee_threads_tick(ngx_event_t *ev);
 static char *ngx_http_tee_threads_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static void *ngx_http_tee_threads_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_tee_threads_init_main_conf(ngx_conf_t *cf, void *conf);
 static ngx_int_t ngx_http_tee_threads_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_tee_threads_wake_init(ngx_cycle_t *cycle);
 
 
 static ngx_command_t  ngx_http_tee_threads_commands[] = {
@@ -96,32 +117,17 @@ static ngx_http_tee_threads_t  ngx_http_tee_threads;
 ngx_http_tee_job_t *
 ngx_http_tee_job_create(ngx_http_request_t *r, size_t size)
 {
-    ngx_thread_task_t   *task;
     ngx_http_tee_job_t  *job;
 
-    task = ngx_thread_task_alloc(r->pool, sizeof(ngx_http_tee_job_t));
-    if (task == NULL) {
+    job = ngx_pcalloc(r->pool, sizeof(ngx_http_tee_job_t));
+    if (job == NULL) {
         return NULL;
     }
 
-    job = task->ctx;
-
-    ngx_memzero(job, sizeof(ngx_http_tee_job_t));
-
-    job->task = task;
     job->request = r;
     job->data = ngx_pcalloc(r->pool, size);
 
-    if (job->data == NULL) {
-        return NULL;
-    }
-
-    task->handler = ngx_http_tee_job_thread;
-    task->event.handler = ngx_http_tee_job_handler;
-    task->event.data = job;
-    task->event.log = ngx_cycle->log;
-
-    return job;
+    return job->data ? job : NULL;
 }
 
 
@@ -130,10 +136,15 @@ ngx_http_tee_job_post(ngx_http_tee_job_t *job)
 {
     job->request->main->blocked++;
 
+    (void) pthread_mutex_lock(&ngx_http_tee_threads.mutex);
     ngx_queue_insert_tail(&ngx_http_tee_threads.waiting, &job->queue);
-    ngx_http_tee_threads.n++;
+    (void) pthread_mutex_unlock(&ngx_http_tee_threads.mutex);
 
-    ngx_http_tee_job_start();
+    if (ngx_http_tee_threads.n++ == 0) {
+        ngx_add_timer(&ngx_http_tee_threads.tick, NGX_HTTP_TEE_THREADS_TICK);
+    }
+
+    ngx_http_tee_runners_start();
 }
 
 
@@ -148,70 +159,157 @@ ngx_http_tee_jobs_busy(ngx_http_request_t *r)
 }
 
 
-static void
-ngx_http_tee_job_start(void)
+void
+ngx_http_tee_threads_use(ngx_conf_t *cf)
 {
-    ngx_queue_t                       *q;
-    ngx_http_tee_job_t                *job;
     ngx_http_tee_threads_main_conf_t  *tmcf;
 
-    while (ngx_http_tee_threads.running < (ngx_uint_t) ngx_ncpu
-           && !ngx_queue_empty(&ngx_http_tee_threads.waiting))
-    {
-        q = ngx_queue_head(&ngx_http_tee_threads.waiting);
-        job = ngx_queue_data(q, ngx_http_tee_job_t, queue);
+    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_threads_module);
 
-        job->skipped = job->request->connection->error;
+    tmcf->used = 1;
+}
 
-        tmcf = ngx_http_get_module_main_conf(job->request,
-                                             ngx_http_tee_threads_module);
 
-        if (ngx_thread_task_post(tmcf->pool, job->task) != NGX_OK) {
+/* A pool that others have filled up says so in the log; every second it is
+ * tried again. */
 
-            /* others have filled it up; perhaps no job of ours is in it */
+static void
+ngx_http_tee_runners_start(void)
+{
+    ngx_uint_t              i;
+    ngx_http_tee_runner_t  *runner;
 
-            if (!ngx_http_tee_threads.retry.timer_set) {
-                ngx_add_timer(&ngx_http_tee_threads.retry,
-                              NGX_HTTP_TEE_THREADS_RETRY);
-            }
+    for (i = 0; i < ngx_http_tee_threads.nrunners; i++) {
+        runner = &ngx_http_tee_threads.runners[i];
 
+        if (!runner->posted) {
+            runner->posted = (ngx_thread_task_post(ngx_http_tee_threads.pool,
+                                                   &runner->task)
+                              == NGX_OK);
             return;
         }
-
-        ngx_queue_remove(q);
-        ngx_http_tee_threads.running++;
     }
 }
 
 
 static void
-ngx_http_tee_job_retry(ngx_event_t *ev)
+ngx_http_tee_runner_thread(void *data, ngx_log_t *log)
 {
-    ngx_http_tee_job_start();
-}
+    ngx_http_tee_job_t  *job;
 
+    job = NULL;
 
-static void
-ngx_http_tee_job_thread(void *data, ngx_log_t *log)
-{
-    ngx_http_tee_job_t  *job = data;
+    for ( ;; ) {
+        job = ngx_http_tee_runner_next(job);
 
-    if (!job->skipped) {
+        if (job == NULL) {
+            return;
+        }
+
         job->work(job->data);
     }
 }
 
 
-static void
-ngx_http_tee_job_handler(ngx_event_t *ev)
+static ngx_http_tee_job_t *
+ngx_http_tee_runner_next(ngx_http_tee_job_t *finished)
 {
-    ngx_http_tee_job_t  *job = ev->data;
+    ngx_uint_t           wake;
+    ngx_queue_t         *q;
+    ngx_http_tee_job_t  *job;
 
-    ngx_http_tee_threads.n--;
-    ngx_http_tee_threads.running--;
+    job = NULL;
+    wake = 0;
 
-    ngx_http_tee_job_start();
-    ngx_http_tee_job_end(job);
+    (void) pthread_mutex_lock(&ngx_http_tee_threads.mutex);
+
+    if (finished) {
+        ngx_queue_insert_tail(&ngx_http_tee_threads.finished,
+                              &finished->queue);
+
+        wake = !ngx_http_tee_threads.woken;
+        ngx_http_tee_threads.woken = 1;
+    }
+
+    if (!ngx_queue_empty(&ngx_http_tee_threads.waiting)) {
+        q = ngx_queue_head(&ngx_http_tee_threads.waiting);
+        ngx_queue_remove(q);
+
+        job = ngx_queue_data(q, ngx_http_tee_job_t, queue);
+    }
+
+    (void) pthread_mutex_unlock(&ngx_http_tee_threads.mutex);
+
+    /* the pipe holds one byte at most: there is room */
+
+    if (wake && write(ngx_http_tee_threads.wake[1], "", 1) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
+                      "tee threads: write() failed");
+    }
+
+    return job;
+}
+
+
+/* A runner has found nothing to do; perhaps there is something since. */
+
+static void
+ngx_http_tee_runner_handler(ngx_event_t *ev)
+{
+    ngx_uint_t              empty;
+    ngx_http_tee_runner_t  *runner = ev->data;
+
+    runner->posted = 0;
+
+    (void) pthread_mutex_lock(&ngx_http_tee_threads.mutex);
+    empty = ngx_queue_empty(&ngx_http_tee_threads.waiting);
+    (void) pthread_mutex_unlock(&ngx_http_tee_threads.mutex);
+
+    if (!empty) {
+        ngx_http_tee_runners_start();
+    }
+}
+
+
+static void
+ngx_http_tee_wake_handler(ngx_event_t *ev)
+{
+    u_char               buf[8];
+    ngx_queue_t          finished, *q;
+    ngx_connection_t    *c;
+
+    c = ev->data;
+
+    while (read(c->fd, buf, sizeof(buf)) > 0) { /* void */ }
+
+    if (ngx_handle_read_event(ev, 0) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
+                      "tee threads: no read event");
+    }
+
+    ngx_queue_init(&finished);
+
+    (void) pthread_mutex_lock(&ngx_http_tee_threads.mutex);
+
+    ngx_http_tee_threads.woken = 0;
+
+    if (!ngx_queue_empty(&ngx_http_tee_threads.finished)) {
+        ngx_queue_add(&finished, &ngx_http_tee_threads.finished);
+        ngx_queue_init(&ngx_http_tee_threads.finished);
+    }
+
+    (void) pthread_mutex_unlock(&ngx_http_tee_threads.mutex);
+
+    while (!ngx_queue_empty(&finished)) {
+        q = ngx_queue_head(&finished);
+        ngx_queue_remove(q);
+
+        if (--ngx_http_tee_threads.n == 0) {
+            ngx_del_timer(&ngx_http_tee_threads.tick);
+        }
+
+        ngx_http_tee_job_end(ngx_queue_data(q, ngx_http_tee_job_t, queue));
+    }
 }
 
 
@@ -244,6 +342,15 @@ ngx_http_tee_job_end(ngx_http_tee_job_t *job)
         r->write_event_handler(r);
         ngx_http_run_posted_requests(c);
     }
+}
+
+
+static void
+ngx_http_tee_threads_tick(ngx_event_t *ev)
+{
+    ngx_http_tee_runners_start();
+
+    ngx_add_timer(ev, NGX_HTTP_TEE_THREADS_TICK);
 }
 
 
@@ -326,10 +433,85 @@ ngx_http_tee_threads_init_main_conf(ngx_conf_t *cf, void *conf)
 static ngx_int_t
 ngx_http_tee_threads_init_process(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                         i;
+    ngx_http_tee_runner_t             *runner;
+    ngx_http_tee_threads_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_tee_threads_module);
+
+    if (tmcf == NULL || !tmcf->used
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    ngx_http_tee_threads.nrunners = ngx_max(ngx_ncpu, 1);
+    ngx_http_tee_threads.runners = ngx_pcalloc(cycle->pool,
+                                         ngx_http_tee_threads.nrunners
+                                         * sizeof(ngx_http_tee_runner_t));
+
+    if (ngx_http_tee_threads.runners == NULL
+        || ngx_thread_mutex_create(&ngx_http_tee_threads.mutex, cycle->log)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ngx_http_tee_threads.nrunners; i++) {
+        runner = &ngx_http_tee_threads.runners[i];
+
+        runner->task.handler = ngx_http_tee_runner_thread;
+        runner->task.event.handler = ngx_http_tee_runner_handler;
+        runner->task.event.data = runner;
+        runner->task.event.log = cycle->log;
+    }
+
     ngx_queue_init(&ngx_http_tee_threads.waiting);
+    ngx_queue_init(&ngx_http_tee_threads.finished);
 
-    ngx_http_tee_threads.retry.handler = ngx_http_tee_job_retry;
-    ngx_http_tee_threads.retry.log = cycle->log;
+    ngx_http_tee_threads.pool = tmcf->pool;
+    ngx_http_tee_threads.tick.handler = ngx_http_tee_threads_tick;
+    ngx_http_tee_threads.tick.log = cycle->log;
 
-    return NGX_OK;
+    return ngx_http_tee_threads_wake_init(cycle);
+}
+
+
+static ngx_int_t
+ngx_http_tee_threads_wake_init(ngx_cycle_t *cycle)
+{
+    ngx_fd_t          *wake;
+    ngx_event_t       *rev;
+    ngx_connection_t  *c;
+
+    wake = ngx_http_tee_threads.wake;
+
+    if (pipe(wake) == -1
+        || ngx_nonblocking(wake[0]) == -1 || ngx_nonblocking(wake[1]) == -1)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "tee threads: no pipe");
+        return NGX_ERROR;
+    }
+
+    c = ngx_get_connection(wake[0], cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    rev = c->read;
+
+    rev->log = cycle->log;
+    rev->handler = ngx_http_tee_wake_handler;
+
+    /* none of a client's: a worker that exits does not complain of it */
+
+    rev->channel = 1;
+
+    c->recv = ngx_recv;
+    c->pool = cycle->pool;
+
+    return ngx_handle_read_event(rev, 0);
 }
