@@ -390,6 +390,35 @@ chat_long(void)
 }
 
 
+/* Nothing of what was asked is left in memory that was given back. */
+
+static void
+chat_wiped(void)
+{
+    tee_str_t    in;
+    tee_write_t  w;
+
+    in = unit_text("{\"model\":\"m\",\"secret name\":\"secret \\n text\","
+                   "\"secret \\u0041\":NaN,\"messages\":[{\"role\":\"user\","
+                   "\"content\":\"\\ud800 secret \\u00e9\"}]}");
+
+    unit_watch("secret ");
+
+    (void) !chat_run(in, TEE_CHAT, &tee_chat_newest, &w);
+    tee_write_free(&w);
+    (void) !chat_run(in, TEE_CHAT_WEB_SEARCH, &tee_chat_newest, &w);
+    tee_write_free(&w);
+
+    in.len--;
+    (void) !chat_run(in, TEE_CHAT, &tee_chat_newest, &w);
+    tee_write_free(&w);
+
+    unit_ok(unit_unwiped == 0, "nothing is left in memory");
+
+    unit_watch(NULL);
+}
+
+
 static tee_rc_t
 chat_oom_run(void *ctx)
 {
@@ -433,6 +462,7 @@ main(void)
     chat_others();
     chat_fields();
     chat_long();
+    chat_wiped();
     chat_oom();
 
     return unit_done();

@@ -698,6 +698,33 @@ events_kept(void)
 }
 
 
+/* Nothing of what was said is left in memory that was given back. */
+
+static void
+events_wiped(void)
+{
+    tee_str_t  in;
+
+    in = unit_text(TEXT("\"secret \\u00e9\"") "data: {\"choices\":[{\"delta\":"
+                   "{\"content\":\"secret \xe2\x80\xa8\"}}],\"tee_\":1}\n\n"
+                   CALL("\"id\":\"secret \\n\",\"function\":"
+                        "{\"arguments\":\"secret \"}")
+                   CALL("\"function\":{\"name\":\"secret \","
+                        "\"arguments\":\"secret \"}")
+                   LAST("tool_calls") ",\"x\":\"secret \"}\n\n" USAGE DONE);
+
+    unit_memory_reset(0);
+    unit_watch("secret ");
+    unit_ok(events_round(&in) == TEE_OK && unit_unwiped == 0,
+            "nothing is left in memory");
+
+    in.len -= 20;
+    (void) !events_round(&in);
+    unit_ok(unit_unwiped == 0, "nor of what is cut");
+    unit_watch(NULL);
+}
+
+
 int
 main(void)
 {
@@ -709,6 +736,7 @@ main(void)
     events_limits();
     events_rounds();
     events_kept();
+    events_wiped();
 
     tee_sig_key_free(events_key);
 

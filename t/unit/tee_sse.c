@@ -117,6 +117,99 @@ sse_run(tee_str_t all, size_t piece, char *out)
 }
 
 
+static void
+sse_lines(void)
+{
+    size_t     i, at;
+    tee_str_t  in, all, line, data;
+
+    static const struct {
+        const char  *line;
+        const char  *all;
+        const char  *data;                     /* NULL: none */
+    } lines[] = {
+        { "data: x", "data: x\r\n", "x" },
+        { "", "\n", NULL },
+        { "data:", "data:\r", "" },
+        { "", "\r", NULL },
+        { "data: ", "data: \r\n", "" },
+        { "data:  y", "data:  y\n", " y" },
+        { "", "\r\n", NULL },
+        { "data", "data\n", NULL },
+        { " data: x", " data: x\n", NULL },
+        { "Data: x", "Data: x\r", NULL },
+        { "data:z", "data:z", "z" }
+    };
+
+    static const char  text[] =
+        "data: x\r\n\ndata:\r\rdata: \r\ndata:  y\n\r\ndata\n"
+        " data: x\nData: x\rdata:z";
+
+    in = unit_copy(text, sizeof(text) - 1);
+    at = in.len;
+    line = in;
+
+    for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        tee_str_t  one = tee_sse_line(&line, &all);
+
+        at -= all.len;
+
+        unit_ok(unit_is(one, lines[i].line) && unit_is(all, lines[i].all)
+                && line.len == at
+                && tee_sse_is_data(one, &data) == (lines[i].data != NULL)
+                && (lines[i].data == NULL || unit_is(data, lines[i].data)),
+                "line %u", (unsigned) i);
+    }
+
+    unit_ok(at == 0, "no more lines");
+    unit_free(in);
+}
+
+
+static void
+sse_plain(void)
+{
+    size_t     i;
+    tee_str_t  in;
+
+    static const struct {
+        const char  *in;
+        int          first;
+        int          plain;
+    } cases[] = {
+        { "", 1, 1 },
+        { "data: x\n\n", 1, 1 },
+        { "\xef\xbb\xbf" "data: x\n\n", 1, 0 },
+        { "\xef\xbb\xbf" "data: x\n\n", 0, 1 },
+        { "\xef\xbb", 1, 1 },
+        { "\xef\xbb\xbf", 1, 0 },
+        { ": \xef\xbb\xbf\n\n", 1, 1 },
+        { "data: \v\f\x1c\x1d\x1e\xc2\x85\xe2\x80\xa8\xe2\x80\xa9\n", 1, 1 },
+        { ": \x1b\x1f\xc2\x84\xc2\xa0\xe2\x80\xa7\xe2\x80\xaa\xe2\x81\xa8\n", 1,
+          1 },
+        { "id: \v\n\n", 0, 0 },
+        { "data: x\n: \f", 0, 0 },
+        { "\x1c\n", 0, 0 },
+        { ": \x1d\n", 0, 0 },
+        { ": \x1e\n", 0, 0 },
+        { "event: \xc2\x85", 0, 0 },
+        { ": \xe2\x80\xa8", 0, 0 },
+        { ": \xe2\x80\xa9x\r", 0, 0 },
+        { ": \xe2\x80\r\xa8", 0, 1 },
+        { ": \xc2", 0, 1 }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        in = unit_copy(cases[i].in, strlen(cases[i].in));
+
+        unit_ok(tee_sse_plain(in, cases[i].first) == cases[i].plain,
+                "plain, case %u", (unsigned) i);
+
+        unit_free(in);
+    }
+}
+
+
 int
 main(void)
 {
@@ -142,6 +235,9 @@ main(void)
     for (i = 0; i < sizeof(sse_data_cases) / sizeof(sse_data_cases[0]); i++) {
         sse_data(&sse_data_cases[i]);
     }
+
+    sse_lines();
+    sse_plain();
 
     tee_sse_init(&s);
     in.len = 0;

@@ -124,6 +124,122 @@ write_varint(void)
 }
 
 
+/* A sink that puts the pieces together again. */
+
+typedef struct {
+    uint8_t               data[4096];
+    size_t                len;
+    size_t                calls;
+} write_sink_t;
+
+
+static void
+write_piece(void *ctx, tee_str_t piece)
+{
+    write_sink_t  *to = ctx;
+
+    memcpy(to->data + to->len, piece.data, piece.len);
+    to->len += piece.len;
+    to->calls++;
+}
+
+
+static void
+write_sink(void)
+{
+    size_t        room, len, wrong[2];
+    uint8_t       buf[64];
+    tee_str_t     exact;
+    tee_write_t   w;
+    write_sink_t  to;
+
+    static const char  text[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+
+    wrong[0] = wrong[1] = 0;
+
+    for (room = 8; room < 64; room++) {
+        memset(&to, 0, sizeof(to));
+        exact = unit_copy(buf, room);
+
+        tee_write_sink(&w, (uint8_t *) (uintptr_t) exact.data, room,
+                       write_piece, &to);
+        write_all(&w);
+        tee_write_flush(&w);
+
+        len = sizeof(write_text) - 1;
+        wrong[0] += tee_write_rc(&w) != TEE_OK || to.len != len
+                    || memcmp(to.data, write_text, len) != 0;
+
+        unit_free(exact);
+    }
+
+    unit_ok(wrong[0] == 0, "into a function");
+
+    /* whatever is written at a time, the last byte remains */
+
+    for (room = 1; room < 40; room++) {
+        memset(&to, 0, sizeof(to));
+        exact = unit_copy(buf, room);
+
+        tee_write_sink(&w, (uint8_t *) (uintptr_t) exact.data, room,
+                       write_piece, &to);
+
+        for (len = 1; len < sizeof(text); len++) {
+            tee_write_bytes(&w, text, len);
+            wrong[1] += w.len == 0 || w.data[w.len - 1] != text[len - 1];
+        }
+
+        tee_write_bytes(&w, NULL, 0);
+        wrong[1] += w.len == 0;
+
+        len = to.calls;
+        tee_write_flush(&w);
+        tee_write_flush(&w);
+        wrong[1] += to.calls != len + 1 || w.len || to.len != 36 * 37 / 2;
+
+        unit_free(exact);
+    }
+
+    unit_ok(wrong[1] == 0, "and the last byte is kept");
+
+    memset(&to, 0, sizeof(to));
+    tee_write_sink(&w, buf, 7, write_piece, &to);
+    tee_write_hex(&w, "abcd", 4);
+    unit_ok(tee_write_rc(&w) == TEE_LIMIT && w.len == 0,
+            "no room for what is not cut");
+}
+
+
+static void
+write_wiped(void)
+{
+    size_t       i;
+    tee_write_t  w;
+
+    unit_watch("marker");
+
+    tee_write_grow(&w, &unit_alloc);
+
+    for (i = 0; i < 100; i++) {
+        tee_write_text(&w, "a marker ");
+    }
+
+    tee_write_reset(&w);
+    unit_ok(w.len == 0 && tee_write_rc(&w) == TEE_OK, "begun anew");
+
+    tee_write_text(&w, "a marker");
+    unit_ok(w.len == 8, "and written");
+
+    tee_write_free(&w);
+    unit_ok(unit_unwiped == 0, "nothing is left in memory");
+
+    tee_write_reset(&w);
+    unit_ok(w.len == 0 && w.data == NULL, "nothing begun anew");
+
+    unit_watch(NULL);
+}
+
+
 int
 main(void)
 {
@@ -131,6 +247,9 @@ main(void)
     uint8_t      buf[256];
     tee_str_t    exact;
     tee_write_t  w;
+
+    write_sink();
+    write_wiped();
 
     len = sizeof(write_text) - 1;
 

@@ -4,6 +4,7 @@
  */
 
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,9 @@ static uint32_t  unit_seed = 2463534242U;
 
 unit_memory_t  unit_memory;
 unit_memory_t  unit_crypto;
+size_t  unit_unwiped;
+
+static const char  *unit_marker;
 
 
 int
@@ -75,7 +79,9 @@ unit_malloc(void *ctx, size_t size)
         return NULL;
     }
 
-    memset(p, 0xa5, size);
+    /* also where it is not used, as something may be left there */
+
+    memset(p, 0xa5, unit_marker ? malloc_usable_size(p) : size);
     m->live++;
 
     return p;
@@ -85,7 +91,20 @@ unit_malloc(void *ctx, size_t size)
 static void
 unit_release(void *ctx, void *p)
 {
+    size_t          i, len, size;
     unit_memory_t  *m = ctx;
+
+    if (unit_marker) {
+        len = strlen(unit_marker);
+        size = malloc_usable_size(p);
+
+        for (i = 0; i + len <= size; i++) {
+            if (memcmp((char *) p + i, unit_marker, len) == 0) {
+                unit_unwiped++;
+                break;
+            }
+        }
+    }
 
     m->live--;
     free(p);
@@ -105,6 +124,14 @@ unit_memory_reset(size_t fail)
     memset(&unit_memory, 0, sizeof(unit_memory_t));
 
     unit_memory.fail = fail;
+}
+
+
+void
+unit_watch(const char *marker)
+{
+    unit_marker = marker;
+    unit_unwiped = 0;
 }
 
 

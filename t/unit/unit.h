@@ -38,7 +38,16 @@ extern const tee_alloc_t  unit_alloc;
 void unit_memory_reset(size_t fail);
 
 /*
- * The same for libcrypto.  Call unit_crypto_init() before anything else, and
+ * From now on, memory that is given back with "marker" in it is counted in
+ * unit_unwiped; NULL: no more.
+ */
+
+extern size_t  unit_unwiped;
+
+void unit_watch(const char *marker);
+
+/*
+ * Counting for libcrypto.  Call unit_crypto_init() before anything else, and
  * run what is measured once before, as it keeps what it has fetched.
  */
 
