@@ -59,7 +59,7 @@ sub whole {
 
 sub _head {
     my (%o) = @_;
-    my @fields = ('Content-Type' => $o{type} // 'application/json', @{ $o{fields} // [] });
+    my @fields = ('Content-Type' => exists $o{type} ? $o{type} : 'application/json', @{ $o{fields} // [] });
     push @fields, defined $o{length} ? ('Content-Length' => $o{length}) : ('Transfer-Encoding' => 'chunked');
     my $head = 'HTTP/1.1 ' . ($o{status} // '200 OK') . "\r\n";
 

@@ -240,6 +240,7 @@ sub read_stream {
         $r{text} .= $choice->{delta}{content} // '';
         _fragment(\%calls, $_) for @{ $choice->{delta}{tool_calls} // [] };
         $r{finish} = $choice->{finish_reason} if $choice->{finish_reason};
+        $r{more} = $r{last} && (@{ $event->{choices} // [] } || $r{done}) ? 1 : 0;
         $r{last} = $event if exists $event->{tee_signature};
     }
 
@@ -325,10 +326,10 @@ sub check {
         return 'no event is signed' if !$r->{last};
         return 'more than one event is signed'
             if 1 < grep { exists $_->{tee_signature} } @{ $r->{events} };
-        return 'it was signed before the end'
-            if $r->{done} && $bytes !~ /"tee_id"[^\n]*\n\ndata: ?\[DONE\]/;
+        return 'it goes on behind the signature' if $r->{more};
 
-        ($signed) = $bytes =~ /^data: ?(\{.*"tee_signature".*\})\r?$/m;
+        ($signed) = $bytes =~ s/\r\n?/\n/gr
+            =~ /^data: ?(\{.*"tee_signature".*\})$/m;
         $answer = $signed;
         $text = $r->{text};
     }
@@ -366,10 +367,18 @@ sub spelling {
 
     return 'the members are not spelled as the gateway does' if !defined $end;
 
-    for my $name (keys %form) {
-        my $n = () = $text =~ /"$name"/g;
+    # names at the top
+    my ($depth, $token, %n) = (0, '');
 
-        return "$name is there $n times" if $n != 1;
+    while ($text =~ /\G\s*("(?:[^"\\]++|\\.)*+"|[{}\[\]:,]|[^\s"{}\[\]:,]+)/gc) {
+        $n{ parse($token) }++ if $1 eq ':' && $depth == 1;
+        $token = $1;
+        $depth += $token =~ /\A[{\[]/ ? 1 : $token =~ /\A[}\]]/ ? -1 : 0;
+    }
+
+    for my $name (grep { /\Atee_/ } keys %n) {
+        return "$name is there $n{$name} times" if $n{$name} != 1;
+        return "$name is none of them" if !$form{$name};
     }
 
     return undef;
