@@ -49,7 +49,7 @@ sub tee {
     my $port = $upstream->port;
     $host = "[$host]" if $host =~ /:/;
     return Tee::Cert::enclave($name, endpoint => "https://$host:$port", cert => $cert, upstream => $upstream,
-        map { defined $o{$_} ? ($_ => $o{$_}) : () } qw(key pcrHash paymentAddress teeType enabled));
+        map { defined $o{$_} ? ($_ => $o{$_}) : () } qw(key hpkeKey pcrHash paymentAddress teeType enabled));
 }
 
 # what stands behind a gateway; without a handler it tells what it was asked
