@@ -129,6 +129,7 @@ typedef struct {
     u_char                        *text;       /* if that is not the body */
     tee_ohttp_request_seal_t       seal;
     ngx_http_tee_client_saved_t    saved;
+    ngx_str_t                      shown;      /* the URI in its place */
 
     /* what comes back */
     ngx_http_tee_client_form_e     form;
@@ -150,7 +151,6 @@ typedef struct {
     unsigned                       hidden:1;   /* the saved request */
     unsigned                       opening:1;
     unsigned                       last:1;     /* of the sealed response */
-    unsigned                       failed:1;   /* the upstream has */
     unsigned                       ended:1;    /* all has been opened */
     unsigned                       complete:1; /* and taken */
     unsigned                       begun:1;    /* the header is out */
@@ -242,6 +242,11 @@ ngx_int_t ngx_http_tee_client_read(ngx_http_request_t *r,
 /* The request as it came; does nothing if it is. */
 
 void ngx_http_tee_client_restore(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+
+/* The same for a location that it has been redirected to, without content. */
+
+void ngx_http_tee_client_redirected(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 
 

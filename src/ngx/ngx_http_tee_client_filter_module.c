@@ -327,7 +327,7 @@ ngx_http_tee_client_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_tee_client_broken(r, ctx, why);
     }
 
-    if (rc == NGX_OK && ctx->failed && !ctx->done) {
+    if (rc == NGX_OK && ngx_http_tee_cut(r) && !ctx->done) {
         return ngx_http_tee_client_broken(r, ctx, "it has been cut");
     }
 
@@ -348,12 +348,6 @@ ngx_http_tee_client_add_in(ngx_http_request_t *r,
         if (cl->buf->last_buf) {
             ctx->last = 1;
             ngx_http_tee_client_drop_trailers(r);
-
-        } else if (cl->buf->flush && r->upstream->cleanup == NULL) {
-
-            /* an upstream that has failed in the middle leaves it at that */
-
-            ctx->failed = 1;
         }
     }
 
@@ -374,6 +368,13 @@ ngx_http_tee_client_begin(ngx_http_request_t *r,
     }
 
     ctx->begun = 1;
+    ctx->length = r->headers_out.content_length_n;
+
+    /* with all of its content, but not its final chunk, an answer is cut */
+
+    if (ctx->conf->whom->chunked && r->method != NGX_HTTP_HEAD) {
+        r->headers_out.content_length_n = -1;
+    }
 
     ngx_http_tee_count(NGX_HTTP_TEE_CLIENT_OPENED);
 
@@ -387,10 +388,7 @@ ngx_http_tee_client_begin(ngx_http_request_t *r,
         ctx->done = 1;
         ngx_http_tee_client_stop(r);
 
-        return NGX_OK;
     }
-
-    ctx->length = r->headers_out.content_length_n;
 
     return NGX_OK;
 }
@@ -420,6 +418,13 @@ ngx_http_tee_client_broken(ngx_http_request_t *r,
     ngx_http_tee_client_stop(r);
 
     if (r->header_sent) {
+
+        /* what has been opened before it is as good as it was */
+
+        if (ctx->put) {
+            (void) ngx_http_tee_out_flush(r, &ctx->out, 0);
+        }
+
         r->keepalive = 0;
         r->connection->error = 1;
 

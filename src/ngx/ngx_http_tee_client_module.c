@@ -22,6 +22,7 @@ static ngx_http_tee_client_ctx_t *ngx_http_tee_client_create_ctx(
     ngx_http_request_t *r, ngx_http_tee_client_loc_conf_t *clcf);
 static void ngx_http_tee_client_cleanup(void *data);
 static ngx_int_t ngx_http_tee_client_again(ngx_http_request_t *r);
+static ngx_int_t ngx_http_tee_client_log(ngx_http_request_t *r);
 
 static ngx_int_t ngx_http_tee_client_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -332,25 +333,40 @@ ngx_http_tee_client_cleanup(void *data)
 }
 
 
-/*
- * Another location answers an error, or the request is about to be logged:
- * either sees the request that the application has sent.
- */
+/* Another location answers an error: it sees the request that the application
+ * has sent, but not its content, which is not there any more. */
 
 static ngx_int_t
 ngx_http_tee_client_again(ngx_http_request_t *r)
 {
     ngx_http_tee_client_ctx_t  *ctx;
 
-    if (r == r->main) {
-        ctx = ngx_http_tee_client_get_ctx(r);
+    ctx = r == r->main ? ngx_http_tee_client_get_ctx(r) : NULL;
 
-        if (ctx) {
-            ngx_http_tee_client_restore(r, ctx);
-        }
+    if (ctx == NULL || ctx->reading) {
+        return NGX_DECLINED;
     }
 
+    ngx_http_tee_client_redirected(r, ctx);
+
     return NGX_DECLINED;
+}
+
+
+/* What is logged is the application's request, whatever became of it. */
+
+static ngx_int_t
+ngx_http_tee_client_log(ngx_http_request_t *r)
+{
+    ngx_http_tee_client_ctx_t  *ctx;
+
+    ctx = r == r->main ? ngx_http_tee_client_get_ctx(r) : NULL;
+
+    if (ctx) {
+        ngx_http_tee_client_restore(r, ctx);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -522,16 +538,23 @@ ngx_http_tee_client_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 static ngx_int_t
 ngx_http_tee_client_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                  i;
-    ngx_array_t                *log;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_uint_t                        i;
+    ngx_array_t                      *log;
+    ngx_http_handler_pt              *h;
+    ngx_http_core_main_conf_t        *cmcf;
+    ngx_http_tee_client_main_conf_t  *tcmcf;
 
     static const ngx_uint_t  phases[] = {
         NGX_HTTP_SERVER_REWRITE_PHASE,
         NGX_HTTP_REWRITE_PHASE,
         NGX_HTTP_PRECONTENT_PHASE
     };
+
+    tcmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_client_module);
+
+    if (tcmcf->choices.nelts == 0 && tcmcf->keys.nelts == 0) {
+        return NGX_OK;
+    }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -556,7 +579,7 @@ ngx_http_tee_client_init(ngx_conf_t *cf)
 
     h = log->elts;
     ngx_memmove(h + 1, h, (log->nelts - 1) * sizeof(ngx_http_handler_pt));
-    *h = ngx_http_tee_client_again;
+    *h = ngx_http_tee_client_log;
 
     return NGX_OK;
 }

@@ -385,6 +385,8 @@ ngx_http_tee_client_hide(ngx_http_request_t *r,
     } else {
         ngx_str_set(&r->uri, "/");
     }
+
+    ctx->shown = r->uri;
 }
 
 
@@ -411,6 +413,48 @@ ngx_http_tee_client_restore(ngx_http_request_t *r,
     r->headers_in.chunked = saved->chunked;
     r->headers_in.headers = saved->headers;
     r->valid_unparsed_uri = saved->valid_unparsed_uri;
+}
+
+
+/* The URI and the method are those of the redirect; a named location has what
+ * has been before. */
+
+void
+ngx_http_tee_client_redirected(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_str_t    uri, args, method_name;
+    ngx_uint_t   method, valid_unparsed_uri;
+
+    if (ctx->hidden) {
+        uri = r->uri;
+        args = r->args;
+        method = r->method;
+        method_name = r->method_name;
+        valid_unparsed_uri = r->valid_unparsed_uri;
+
+        ngx_http_tee_client_restore(r, ctx);
+
+        if (uri.data != ctx->shown.data || uri.len != ctx->shown.len) {
+            r->uri = uri;
+            r->args = args;
+            r->valid_unparsed_uri = valid_unparsed_uri;
+        }
+
+        if (method != NGX_HTTP_POST && r->method != NGX_HTTP_HEAD) {
+            r->method = method;
+            r->method_name = method_name;
+        }
+    }
+
+    r->headers_in.content_length = NULL;
+    r->headers_in.content_length_n = 0;
+    r->headers_in.chunked = 0;
+
+    if (r->request_body) {
+        r->request_body->bufs = NULL;
+        r->request_body->buf = NULL;
+    }
 }
 
 
