@@ -4,11 +4,15 @@
  */
 
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -503,6 +507,152 @@ sig_signing(void)
 }
 
 
+/* A key with a number of its own and the rest of another one. */
+
+static EVP_PKEY *
+sig_mixed(EVP_PKEY *pkey, EVP_PKEY *other, const char *name)
+{
+    BIGNUM          *n;
+    EVP_PKEY        *mixed;
+    OSSL_PARAM      *all, *own, *params;
+    EVP_PKEY_CTX    *ctx;
+    OSSL_PARAM_BLD  *bld;
+
+    n = NULL;
+    mixed = NULL;
+
+    bld = OSSL_PARAM_BLD_new();
+    ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+
+    if (bld == NULL || ctx == NULL
+        || EVP_PKEY_get_bn_param(other, name, &n) != 1
+        || OSSL_PARAM_BLD_push_BN(bld, name, n) != 1
+        || EVP_PKEY_todata(pkey, EVP_PKEY_KEYPAIR, &all) != 1)
+    {
+        abort();
+    }
+
+    own = OSSL_PARAM_BLD_to_param(bld);
+    params = OSSL_PARAM_merge(all, own);
+
+    if (own == NULL || params == NULL
+        || EVP_PKEY_fromdata_init(ctx) != 1
+        || EVP_PKEY_fromdata(ctx, &mixed, EVP_PKEY_KEYPAIR, params) != 1)
+    {
+        abort();
+    }
+
+    BN_free(n);
+    OSSL_PARAM_free(all);
+    OSSL_PARAM_free(own);
+    OPENSSL_free(params);
+    OSSL_PARAM_BLD_free(bld);
+    EVP_PKEY_CTX_free(ctx);
+
+    return mixed;
+}
+
+
+static void
+sig_halves(void)
+{
+    EVP_PKEY       *pkey, *other, *mixed;
+    tee_str_t       pem;
+    tee_sig_key_t  *key;
+
+    pkey = EVP_RSA_gen(2048);
+    other = EVP_RSA_gen(2048);
+
+    if (pkey == NULL || other == NULL) {
+        abort();
+    }
+
+    mixed = sig_mixed(pkey, pkey, "n");
+    pem = sig_pem(mixed, 0, NULL, "");
+    unit_ok(tee_sig_key_read(pem, &key) == TEE_OK, "a key put together");
+    tee_sig_key_free(key);
+    unit_free(pem);
+    EVP_PKEY_free(mixed);
+
+    mixed = sig_mixed(pkey, other, "n");
+    pem = sig_pem(mixed, 0, NULL, "");
+    unit_ok(tee_sig_key_read(pem, &key) == TEE_CRYPTO && key == NULL,
+            "the public half of another key");
+    unit_free(pem);
+    EVP_PKEY_free(mixed);
+
+    tee_sig_key_free(NULL);
+
+    EVP_PKEY_free(pkey);
+    EVP_PKEY_free(other);
+}
+
+
+/* Several threads with one key. */
+
+static void *
+sig_thread(void *ctx)
+{
+    size_t          i, bad;
+    uint8_t         sig[TEE_SIG_MAX_LEN];
+    tee_str_t       s, msg;
+    tee_sig_key_t  *key = ctx;
+
+    msg = unit_text("message");
+    bad = 0;
+
+    for (i = 0; i < 50; i++) {
+        s.data = sig;
+
+        bad += tee_sig_key_sign(key, msg, sig, &s.len) != TEE_OK
+               || tee_sig_verify(tee_sig_key_public(key), msg, s) != TEE_OK;
+    }
+
+    return bad ? key : NULL;
+}
+
+
+static void
+sig_threads(void)
+{
+    size_t          i, bad;
+    void           *result;
+    EVP_PKEY       *pkey;
+    pthread_t       threads[4];
+    tee_str_t       pem;
+    tee_sig_key_t  *key;
+
+    pkey = EVP_RSA_gen(2048);
+    if (pkey == NULL) {
+        abort();
+    }
+
+    pem = sig_pem(pkey, 0, NULL, "");
+
+    if (tee_sig_key_read(pem, &key) != TEE_OK) {
+        abort();
+    }
+
+    bad = 0;
+
+    for (i = 0; i < 4; i++) {
+        if (pthread_create(&threads[i], NULL, sig_thread, key) != 0) {
+            abort();
+        }
+    }
+
+    for (i = 0; i < 4; i++) {
+        bad += pthread_join(threads[i], &result) != 0 || result != NULL;
+    }
+
+    unit_ok(bad == 0, "four threads");
+
+    tee_sig_key_free(key);
+    unit_free(pem);
+    EVP_PKEY_free(pkey);
+}
+
+
 int
 main(void)
 {
@@ -510,10 +660,15 @@ main(void)
 
     sig_signatures();
     sig_signing();
+    sig_halves();
     unit_ok(ERR_peek_error() == 0, "the error queue is as it was");
     sig_keys();
     sig_mutations();
     sig_more();
+
+    /* the last one, as it disturbs the counting of libcrypto's memory */
+
+    sig_threads();
 
     return unit_done();
 }
