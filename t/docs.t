@@ -109,7 +109,7 @@ is_deeply(\%listed, \%reasons, 'the reasons of errors');
 
 my ($names) = $text =~ /reg_counter_names\[\w+\] = \{(.*?)\}/s;
 my @counters = (($names // '') =~ /"(\w+)"/g,
-    $text =~ /\{ "(?:upstream|pin|relay|gateway)", "(\w+)" \}/g);
+    $text =~ /\{ "(?:upstream|pin|relay|gateway|sign|verify|client)", "(\w+)" \}/g);
 my @unknown = grep { $status !~ /`$_`/ } @counters;
 
 cmp_ok(scalar @counters, '>', 20, 'the source has counters');
