@@ -178,7 +178,12 @@ tee_signed_event(tee_signed_stream_t *s)
         return rc;
     }
 
-    if (text.len == 0 || tee_text_is(text, "[DONE]")) {
+    if (tee_text_is(text, "[DONE]")) {
+        s->ended = 1;
+        return TEE_OK;
+    }
+
+    if (text.len == 0) {
         return TEE_OK;
     }
 
@@ -218,13 +223,17 @@ tee_signed_event_json(tee_signed_stream_t *s, const tee_json_t *root)
         return rc;
     }
 
+    v = tee_canon_get(choice, "finish_reason");
+
+    if (v && v->type != TEE_JSON_NULL) {
+        s->ended = 1;
+    }
+
     if (tee_canon_get(root, "tee_signature") == NULL
         && tee_canon_get(root, "tee_output_hash") == NULL)
     {
         return TEE_OK;
     }
-
-    v = tee_canon_get(choice, "finish_reason");
 
     s->has_signature = 1;
     s->ended_with_calls = tee_canon_is(v, "tool_calls") != 0;

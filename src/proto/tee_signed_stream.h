@@ -28,6 +28,7 @@
 typedef struct {
     tee_signed_t          last;                /* of the last signed event */
     unsigned              has_signature:1;     /* there is one, good or bad */
+    unsigned              ended:1;             /* a finish_reason, or [DONE] */
 
     /* the rest is private */
     unsigned              ended_with_calls:1;
