@@ -283,6 +283,8 @@ char *ngx_http_tee_client_models(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_tee_client_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_tee_client_info_check(ngx_conf_t *cf,
+    ngx_http_tee_client_loc_conf_t *conf);
 
 
 extern ngx_module_t  ngx_http_tee_client_filter_module;

@@ -134,6 +134,32 @@ ngx_http_tee_client_handler_set(ngx_conf_t *cf, ngx_http_handler_pt handler)
 }
 
 
+/* Whoever comes later in a location takes it over. */
+
+char *
+ngx_http_tee_client_info_check(ngx_conf_t *cf,
+    ngx_http_tee_client_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler == (conf->health ? ngx_http_tee_client_health_handler
+                                       : ngx_http_tee_client_models_handler))
+    {
+        return NGX_CONF_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "%s in location \"%V\": conflicts with another handler of "
+                  "this location",
+                  conf->health ? "tee_client_health" : "tee_client_models",
+                  &clcf->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_tee_client_models_handler(ngx_http_request_t *r)
 {

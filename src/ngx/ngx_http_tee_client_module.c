@@ -528,7 +528,7 @@ ngx_http_tee_client_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->models.len || conf->health) {
         conf->whom = NULL;
-        return NGX_CONF_OK;
+        return ngx_http_tee_client_info_check(cf, conf);
     }
 
     return conf->whom ? ngx_http_tee_client_check(cf, conf) : NGX_CONF_OK;

@@ -32,6 +32,8 @@ static void tee_inner_value(tee_write_t *w, const char *name,
     const tee_json_t *v);
 static void tee_inner_or(tee_write_t *w, const char *name,
     const tee_json_t *v, const char *absent);
+static void tee_inner_if_there(tee_write_t *w, const char *name,
+    const tee_json_t *v);
 static void tee_inner_if_true(tee_write_t *w, const tee_json_t *body,
     const char *name);
 static int tee_inner_null(const tee_json_t *v);
@@ -249,11 +251,11 @@ tee_inner_message(tee_write_t *w, const tee_json_t *m, tee_inner_t *inner)
         tee_inner_or(w, "content", content, "\"\"");
 
     } else {
-        tee_inner_or(w, "content", content, "null");
+        tee_inner_if_there(w, "content", content);
     }
 
     if (role[0] == 'f') {
-        tee_inner_or(w, "name", tee_canon_get(m, "name"), "null");
+        tee_inner_if_there(w, "name", tee_canon_get(m, "name"));
     }
 
     tee_inner_name(w, "role");
@@ -262,8 +264,8 @@ tee_inner_message(tee_write_t *w, const tee_json_t *m, tee_inner_t *inner)
     tee_write_u8(w, '"');
 
     if (role[0] == 't') {
-        tee_inner_or(w, "tool_call_id", tee_canon_get(m, "tool_call_id"),
-                     "null");
+        tee_inner_if_there(w, "tool_call_id",
+                           tee_canon_get(m, "tool_call_id"));
     }
 
     calls = role[0] == 'a' ? tee_canon_get(m, "tool_calls") : NULL;
@@ -419,6 +421,15 @@ tee_inner_or(tee_write_t *w, const char *name, const tee_json_t *v,
 
     tee_inner_name(w, name);
     tee_write_text(w, absent);
+}
+
+
+static void
+tee_inner_if_there(tee_write_t *w, const char *name, const tee_json_t *v)
+{
+    if (v) {
+        tee_inner_value(w, name, v);
+    }
 }
 
 
