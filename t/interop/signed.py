@@ -1,12 +1,13 @@
 """What OpenGradient's SDK thinks of signed answers, and a signer without our code.
 
-    signed.py verify KEY < list      public key in PEM; {"name", "request", "answer", "stream"}
-    signed.py sign KEY < list        private key in PEM; {"name", "request", "answer" or "events"}
+Reads a list of cases, and prints a line of JSON for each: {"name", "error"}, or {"name", "answer"}.
 
-Prints a line of JSON for each: {"name", "error"}, or {"name", "answer"}.
+    {"do": "verify", "key": FILE, "name", "request", "answer", "stream"}     public key in PEM
+    {"do": "sign", "key": FILE, "name", "request", "answer" or "events"}     private key in PEM
 """
 
 import base64
+import functools
 import json
 import sys
 import time
@@ -97,20 +98,25 @@ def sign(key, case):
     return "".join("data: %s\n\n" % json.dumps(e) for e in case["events"]) + "data: [DONE]\n\n"
 
 
-def main(what, file):
+@functools.lru_cache
+def read_key(file, private):
     with open(file, "rb") as f:
         pem = f.read()
 
-    key = serialization.load_pem_private_key(pem, None) if what == "sign" else None
+    return serialization.load_pem_private_key(pem, None) if private else pem.decode()
 
+
+def main():
     for case in json.load(sys.stdin):
         out = {"name": case["name"]}
+        private = case["do"] == "sign"
 
         try:
-            if key:
+            key = read_key(case["key"], private)
+            if private:
                 out["answer"] = sign(key, case)
             else:
-                verify(pem.decode(), case)
+                verify(key, case)
 
         except Exception as e:
             out["error"] = "%s: %s" % (type(e).__name__, e)
@@ -118,4 +124,4 @@ def main(what, file):
         print(json.dumps(out), flush=True)
 
 
-main(*sys.argv[1:])
+main()
