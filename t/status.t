@@ -76,7 +76,7 @@ is $own->{state}, 'fresh', 'always fresh';
 my @counters = qw(refresh_ok refresh_failed rpc_connect rpc_timeout rpc_tls rpc_http rpc_malformed rpc_error rpc_chain_id
     rpc_no_contract rpc_old_block quorum zone_full state_write resolve);
 is_deeply [ grep !defined $og->{counters}{$_}, @counters ], [], 'its counters by reason';
-is_deeply [ sort keys %{ $s->{counters} } ], [qw(gateway pin relay sign upstream verify)], 'counters of the other modules';
+is_deeply [ sort keys %{ $s->{counters} } ], [qw(client gateway pin relay sign upstream verify)], 'counters of the other modules';
 is_deeply [ grep !defined $s->{counters}{pin}{$_}, qw(mismatch expired unverified closed) ], [], 'of the pin';
 
 # all workers tell the same

@@ -94,6 +94,15 @@ typedef enum {
     NGX_HTTP_TEE_VERIFY_MALFORMED,
     NGX_HTTP_TEE_VERIFY_LARGE,
 
+    NGX_HTTP_TEE_CLIENT_REQUESTS,
+    NGX_HTTP_TEE_CLIENT_SEALED,
+    NGX_HTTP_TEE_CLIENT_OPENED,
+    NGX_HTTP_TEE_CLIENT_BAD_REQUEST,
+    NGX_HTTP_TEE_CLIENT_NO_TEE,
+    NGX_HTTP_TEE_CLIENT_NO_CREDENTIAL,
+    NGX_HTTP_TEE_CLIENT_RELAY_ERRORS,
+    NGX_HTTP_TEE_CLIENT_BROKEN,
+
     NGX_HTTP_TEE_COUNTERS
 } ngx_http_tee_counter_e;
 
@@ -128,6 +137,11 @@ const char *ngx_http_tee_problem_reason(ngx_http_request_t *r);
 /* nginx's own errors in this location become problem+json as well. */
 
 void ngx_http_tee_problem_location(ngx_conf_t *cf);
+
+/* All errors in this location have the form {"error": {"message": ...}}; for
+ * whoever merges after that module. */
+
+void ngx_http_tee_problem_openai(ngx_conf_t *cf);
 
 
 /* The type and the form of an error that has been noted: another type than

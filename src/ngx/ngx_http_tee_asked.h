@@ -67,7 +67,15 @@ ngx_int_t ngx_http_tee_asked_check(ngx_conf_t *cf, const char *directive);
 ngx_int_t ngx_http_tee_asked(ngx_http_request_t *r,
     ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked);
 
-/* Hides Accept-Encoding from the peer: what it encodes cannot be read. */
+/* The same about a text, asked for at this URI, which stays as it is; for what
+ * is sealed in the content. */
+
+ngx_int_t ngx_http_tee_asked_within(ngx_http_request_t *r,
+    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked,
+    ngx_str_t *uri, tee_str_t *text);
+
+/* Hides Accept-Encoding and ranges from the peer: what it encodes cannot be
+ * read, and a part says nothing. */
 
 ngx_int_t ngx_http_tee_asked_plain(ngx_http_request_t *r);
 

@@ -43,10 +43,12 @@ typedef struct {
 
 
 static tee_rc_t ngx_http_tee_asked_endpoint(ngx_http_request_t *r,
-    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked);
+    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked,
+    ngx_str_t *uri);
 static void ngx_http_tee_asked_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_asked_hash(ngx_http_request_t *r,
-    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked);
+    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked,
+    ngx_chain_t *bufs);
 static void ngx_http_tee_asked_work(void *data);
 static tee_rc_t ngx_http_tee_asked_gather(ngx_http_tee_asked_job_t *job,
     u_char *p);
@@ -130,21 +132,17 @@ ngx_http_tee_asked(ngx_http_request_t *r, ngx_http_tee_asked_conf_t *conf,
 {
     ngx_int_t  rc;
 
+    if (!asked->read) {
+        asked->rc = ngx_http_tee_asked_endpoint(r, conf, asked, &r->uri);
+        asked->read = asked->reading || asked->rc != TEE_INCOMPLETE;
+    }
+
     if (asked->read) {
         return asked->rc == TEE_INCOMPLETE
-               ? ngx_http_tee_asked_hash(r, conf, asked) : NGX_DECLINED;
-    }
-
-    asked->rc = ngx_http_tee_asked_endpoint(r, conf, asked);
-
-    if (asked->rc != TEE_INCOMPLETE) {
-        asked->read = 1;
-        return NGX_DECLINED;
-    }
-
-    if (asked->reading) {
-        asked->read = 1;
-        return ngx_http_tee_asked_hash(r, conf, asked);
+               ? ngx_http_tee_asked_hash(r, conf, asked,
+                                         r->request_body
+                                         ? r->request_body->bufs : NULL)
+               : NGX_DECLINED;
     }
 
     asked->reading = 1;
@@ -161,9 +159,45 @@ ngx_http_tee_asked(ngx_http_request_t *r, ngx_http_tee_asked_conf_t *conf,
 }
 
 
+ngx_int_t
+ngx_http_tee_asked_within(ngx_http_request_t *r,
+    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked,
+    ngx_str_t *uri, tee_str_t *text)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (!asked->read) {
+        asked->rc = ngx_http_tee_asked_endpoint(r, conf, asked, uri);
+        asked->read = 1;
+    }
+
+    if (asked->rc != TEE_INCOMPLETE) {
+        return NGX_DECLINED;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    cl = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || cl == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->pos = (u_char *) text->data;
+    b->last = b->pos + text->len;
+    b->memory = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    return ngx_http_tee_asked_hash(r, conf, asked, cl);
+}
+
+
 static tee_rc_t
 ngx_http_tee_asked_endpoint(ngx_http_request_t *r,
-    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked)
+    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked,
+    ngx_str_t *uri)
 {
     ngx_http_tee_asked_path_t  *path;
 
@@ -178,8 +212,8 @@ ngx_http_tee_asked_endpoint(ngx_http_request_t *r,
 
     for (path = ngx_http_tee_asked_paths; path->suffix.len; path++) {
 
-        if (r->uri.len >= path->suffix.len
-            && ngx_memcmp(r->uri.data + r->uri.len - path->suffix.len,
+        if (uri->len >= path->suffix.len
+            && ngx_memcmp(uri->data + uri->len - path->suffix.len,
                           path->suffix.data, path->suffix.len)
                == 0)
         {
@@ -204,7 +238,8 @@ ngx_http_tee_asked_body_handler(ngx_http_request_t *r)
 
 static ngx_int_t
 ngx_http_tee_asked_hash(ngx_http_request_t *r,
-    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked)
+    ngx_http_tee_asked_conf_t *conf, ngx_http_tee_asked_t *asked,
+    ngx_chain_t *bufs)
 {
     ngx_uint_t                 in_file;
     ngx_chain_t               *cl;
@@ -220,7 +255,7 @@ ngx_http_tee_asked_hash(ngx_http_request_t *r,
     now.asked = asked;
     now.fields = &conf->fields;
     now.rc = TEE_NOMEM;
-    now.bufs = r->request_body ? r->request_body->bufs : NULL;
+    now.bufs = bufs;
 
     in_file = 0;
 
@@ -343,10 +378,18 @@ ngx_http_tee_asked_done(ngx_http_request_t *r, void *data)
 ngx_int_t
 ngx_http_tee_asked_plain(ngx_http_request_t *r)
 {
+    ngx_str_t        *name;
     ngx_uint_t        i;
     ngx_list_t        list;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h, *copy;
+
+    static ngx_str_t  names[] = {
+        ngx_string("Accept-Encoding"),
+        ngx_string("Range"),
+        ngx_string("If-Range"),
+        ngx_null_string
+    };
 
     if (ngx_list_init(&list, r->pool, 16, sizeof(ngx_table_elt_t)) != NGX_OK) {
         return NGX_ERROR;
@@ -357,12 +400,16 @@ ngx_http_tee_asked_plain(ngx_http_request_t *r)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (h[i].key.len == sizeof("Accept-Encoding") - 1
-                && ngx_strncasecmp(h[i].key.data,
-                                   (u_char *) "Accept-Encoding",
-                                   sizeof("Accept-Encoding") - 1)
-                   == 0)
-            {
+            for (name = names; name->len; name++) {
+                if (h[i].key.len == name->len
+                    && ngx_strncasecmp(h[i].key.data, name->data, name->len)
+                       == 0)
+                {
+                    break;
+                }
+            }
+
+            if (name->len) {
                 continue;
             }
 

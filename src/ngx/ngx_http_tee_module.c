@@ -122,7 +122,16 @@ const ngx_http_tee_counter_name_t
     { "verify", "signature" },
     { "verify", "stale" },
     { "verify", "malformed" },
-    { "verify", "too_large" }
+    { "verify", "too_large" },
+
+    { "client", "requests" },
+    { "client", "sealed" },
+    { "client", "opened" },
+    { "client", "bad_request" },
+    { "client", "no_tee" },
+    { "client", "no_credential" },
+    { "client", "relay_errors" },
+    { "client", "broken" }
 };
 
 

@@ -9,6 +9,7 @@
 
 typedef struct {
     ngx_flag_t     enable;
+    ngx_flag_t     openai;
 } ngx_http_tee_problem_loc_conf_t;
 
 
@@ -27,7 +28,7 @@ static ngx_int_t ngx_http_tee_problem_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_problem_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_tee_problem_render(ngx_http_request_t *r,
-    ngx_http_tee_problem_ctx_t *ctx);
+    ngx_http_tee_problem_ctx_t *ctx, ngx_uint_t openai);
 static const char *ngx_http_tee_problem_title(ngx_uint_t status);
 static ngx_int_t ngx_http_tee_problem_reason_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -151,6 +152,18 @@ ngx_http_tee_problem_location(ngx_conf_t *cf)
 }
 
 
+void
+ngx_http_tee_problem_openai(ngx_conf_t *cf)
+{
+    ngx_http_tee_problem_loc_conf_t  *plcf;
+
+    plcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_tee_problem_module);
+
+    plcf->enable = 1;
+    plcf->openai = 1;
+}
+
+
 static ngx_int_t
 ngx_http_tee_problem_header_filter(ngx_http_request_t *r)
 {
@@ -169,9 +182,9 @@ ngx_http_tee_problem_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_tee_problem_module);
 
-    if (ctx == NULL) {
-        plcf = ngx_http_get_module_loc_conf(r, ngx_http_tee_problem_module);
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_tee_problem_module);
 
+    if (ctx == NULL) {
         if (!plcf->enable) {
             return ngx_http_next_header_filter(r);
         }
@@ -204,7 +217,7 @@ ngx_http_tee_problem_header_filter(ngx_http_request_t *r)
         ctx->type = NULL;
     }
 
-    if (ngx_http_tee_problem_render(r, ctx) != NGX_OK) {
+    if (ngx_http_tee_problem_render(r, ctx, plcf->openai) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -212,7 +225,7 @@ ngx_http_tee_problem_header_filter(ngx_http_request_t *r)
     r->headers_out.status = ctx->status;
     r->headers_out.status_line.len = 0;
 
-    if (ctx->bare) {
+    if (ctx->bare || plcf->openai) {
         ngx_str_set(&r->headers_out.content_type, "application/json");
 
     } else {
@@ -270,7 +283,7 @@ ngx_http_tee_problem_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
 static ngx_int_t
 ngx_http_tee_problem_render(ngx_http_request_t *r,
-    ngx_http_tee_problem_ctx_t *ctx)
+    ngx_http_tee_problem_ctx_t *ctx, ngx_uint_t openai)
 {
     size_t       len;
     const char  *title, *type;
@@ -288,7 +301,14 @@ ngx_http_tee_problem_render(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->bare) {
+    if (openai) {
+        ctx->body->last = ngx_sprintf(ctx->body->pos,
+                                      "{\"error\":{\"message\":\"%s\","
+                                      "\"type\":\"tee_error\",\"param\":null,"
+                                      "\"code\":\"%s\"}}",
+                                      ctx->detail, ctx->reason);
+
+    } else if (ctx->bare) {
         ctx->body->last = ngx_sprintf(ctx->body->pos, "{\"error\":\"%s\"}",
                                       ctx->detail);
 
@@ -403,6 +423,7 @@ ngx_http_tee_problem_create_loc_conf(ngx_conf_t *cf)
     }
 
     conf->enable = NGX_CONF_UNSET;
+    conf->openai = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -415,6 +436,7 @@ ngx_http_tee_problem_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_tee_problem_loc_conf_t  *conf = child;
 
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
+    ngx_conf_merge_value(conf->openai, prev->openai, 0);
 
     return NGX_CONF_OK;
 }
