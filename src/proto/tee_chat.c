@@ -224,6 +224,8 @@ tee_chat_after(const tee_chat_t *c, const tee_str_t *last, tee_str_t *next)
     const tee_str_t  *name;
 
     found = 0;
+    best.len = 0;
+    best.data = NULL;
     n = sizeof(tee_chat_always) / sizeof(tee_chat_always[0]);
 
     for (i = 0; i < n + c->fields->n; i++) {
