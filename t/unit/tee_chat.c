@@ -268,6 +268,10 @@ chat_others(void)
           "\"temperature\":null,\"stop\":\"s\",\"web_search\":1}",
           "{\"model\": \"m\", \"prompt\": \"hi\", \"stop\": \"s\", "
           "\"temperature\": 0.0, \"web_search\": true}", TEE_OK },
+        { "{\"model\":\"m\",\"prompt\":\"hi\",\"tools\":[1],"
+          "\"response_format\":{\"a\":1},\"aspect_ratio\":\"1:1\"}",
+          "{\"max_tokens\": 16, \"model\": \"m\", \"prompt\": \"hi\", "
+          "\"temperature\": 1.0}", TEE_OK },
         { "{\"model\":\"m\",\"prompt\":\"hi\",\"max_tokens\":5}",
           "{\"max_tokens\": 5, \"model\": \"m\", \"prompt\": \"hi\", "
           "\"temperature\": 1.0}", TEE_OK },

@@ -82,6 +82,7 @@ text_python(void)
 
         { "{\"a\": [1, true, null, 1e5, -0]}", "" },
         { "\"\\ud83d\\ude00 \\uD83D\\uDE00\"", "" },
+        { "\"\\ud800\\udc00\\udbff\\udfff\"", "" },
         { "\"NaN Infinity 1E5 \xc3\xa9\"", "" },
         { "\"\\\"\", \"NaN\"", "" },
         { "\"\\\\\", \"Infinity\"", "" },

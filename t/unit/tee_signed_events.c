@@ -365,6 +365,8 @@ events_changed(void)
           "data: [{\"delta\":{\"content\":\"a\"}}]\ndata: }\nid: 2\n\n" DONE,
           "id: 1\ndata: {\"choices\":  [{\"delta\":{\"content\":\"a\"}}] }\n"
           ": x\r\nid: 2\n\n" OWN("null") DONE, "a", TEE_OK },
+        { "several lines with blanks", "data: {\"a\":\ndata: 1}\n\n" DONE,
+          "data: {\"a\": 1}\n\n" OWN("null") DONE, "", TEE_OK },
         { "several lines, the last one", "data: {\"choices\":\n"
           "data: [{\"finish_reason\":\"x\"}]\r\ndata:}\r\ndata:\n\n" DONE,
           "data: {\"choices\": [{\"finish_reason\":\"x\"}] " SIG "\n\n" DONE,
