@@ -43,26 +43,37 @@ tee_signed_event_text(tee_str_t event, int first, tee_write_t *data,
 }
 
 
+size_t
+tee_signed_event_lines(tee_str_t event)
+{
+    size_t     n;
+    tee_str_t  line, all, data;
+
+    for (n = 0; event.len; /* void */ ) {
+        line = tee_sse_line(&event, &all);
+        n += tee_sse_is_data(line, &data) != 0;
+    }
+
+    return n;
+}
+
+
 int
 tee_signed_event_usual(tee_str_t event, tee_str_t text)
 {
-    size_t     i, lines;
+    size_t     i;
     tee_str_t  line, all, data;
 
-    for (lines = 0; event.len; /* void */ ) {
-        line = tee_sse_line(&event, &all);
-
-        if (tee_sse_is_data(line, &data)) {
-            lines++;
-
-            if (data.data - line.data != 6) {
-                return 0;
-            }
-        }
+    if (tee_signed_event_lines(event) != 1) {
+        return 0;
     }
 
-    if (lines != 1) {
-        return 0;
+    while (event.len) {
+        line = tee_sse_line(&event, &all);
+
+        if (tee_sse_is_data(line, &data) && data.data - line.data != 6) {
+            return 0;
+        }
     }
 
     /* nothing that tee_signed_event_put() escapes */

@@ -22,11 +22,15 @@
  * data   what it is written to; "text" points there
  *
  * TEE_OK, TEE_UNSUPPORTED (a BOM, or what is a line's end to some, in another
- * place than in data), TEE_NOMEM
+ * place than in data, or a line that begins with a blank), TEE_NOMEM
  */
 
 TEE_MUST_CHECK tee_rc_t tee_signed_event_text(tee_str_t event, int first,
     tee_write_t *data, tee_str_t *text);
+
+/* How many lines have data. */
+
+size_t tee_signed_event_lines(tee_str_t event);
 
 /* 1 if an event with this data has one line "data: ", in which there is
  * nothing that some take for the end of a line. */

@@ -187,6 +187,12 @@ tee_signed_event(tee_signed_stream_t *s)
         return TEE_OK;
     }
 
+    /* who takes each line for an event would read something else */
+
+    if (tee_signed_event_lines(event) != 1) {
+        return TEE_UNSUPPORTED;
+    }
+
     rc = tee_canon_parse(text, TEE_SIGNED_NODES, s->alloc, &doc);
 
     if (rc != TEE_OK) {

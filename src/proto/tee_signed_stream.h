@@ -21,8 +21,9 @@
  * event that is being read is kept, and the tool calls; of the text, its hash.
  *
  * What another reader might take for more of the answer is refused: an event
- * with several choices, with a message in place of a piece of one, or with
- * what is a line's end to some, and a stream that begins with a BOM.
+ * with several choices, with a message in place of a piece of one, with JSON
+ * on several lines, with what is a line's end to some, or with a line that
+ * begins with a blank; and a stream that begins with a byte order mark.
  */
 
 typedef struct {

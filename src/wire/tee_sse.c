@@ -152,7 +152,13 @@ tee_sse_plain(tee_str_t event, int first)
     while (event.len) {
         line = tee_sse_line(&event, &all);
 
-        if (!tee_sse_is_data(line, &data) && tee_sse_ends(line)) {
+        if (tee_sse_is_data(line, &data)) {
+            continue;
+        }
+
+        if (tee_sse_ends(line)
+            || (line.len && (line.data[0] == ' ' || line.data[0] == '\t')))
+        {
             return 0;
         }
     }

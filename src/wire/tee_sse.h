@@ -64,8 +64,9 @@ int tee_sse_is_data(tee_str_t line, tee_str_t *data);
 /*
  * 0 if other readers might find more lines, and so more data, in an event:
  * where a line without data has one of the characters that Python's
- * splitlines() knows besides CR and LF, or where a byte order mark, which some
- * ignore, stands at the beginning of the stream ("first").
+ * splitlines() knows besides CR and LF, or begins with a blank, which some
+ * strip, or where a byte order mark, which some ignore, stands at the
+ * beginning of the stream ("first").
  */
 
 int tee_sse_plain(tee_str_t event, int first);

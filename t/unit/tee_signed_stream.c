@@ -86,13 +86,40 @@ stream_run(tee_str_t in, size_t step, size_t max, uint8_t output[32])
 
 
 static void
-stream_table(void)
+stream_cases(const stream_case_t *cases, size_t n)
 {
     size_t     i, step, bad;
     uint8_t    output[32], want[32];
     tee_rc_t   rc;
     tee_str_t  in, out;
 
+    for (i = 0; i < n; i++) {
+        in = unit_text(cases[i].in);
+        out = unit_text(cases[i].out);
+
+        memset(want, 0, 32);
+
+        if (cases[i].rc == TEE_OK) {
+            tee_keccak256(out, want);
+        }
+
+        bad = 0;
+
+        unit_memory_reset(0);
+
+        for (step = 1; step <= in.len + 1; step += 1 + step / 8) {
+            rc = stream_run(in, step, MAX, output);
+            bad += rc != cases[i].rc || memcmp(output, want, 32) != 0;
+        }
+
+        unit_ok(bad == 0 && unit_memory.live == 0, "%s", cases[i].name);
+    }
+}
+
+
+static void
+stream_verified(void)
+{
     static const stream_case_t  cases[] = {
         { "a text", TEXT("\"Hello \"") TEXT("\"world\"") STOP DONE,
           "Hello world", TEE_OK },
@@ -104,8 +131,8 @@ stream_table(void)
         { "lists, null, and no content", TEXT("[{\"text\":\"a\"},\"b\"]")
           TEXT("null") "data: {}\n\ndata: 5\n\ndata:\n\n" TEXT("\"c\"") STOP,
           "abc", TEE_OK },
-        { "comments and fields", ": x\n\nevent: y\nid: 1\ndata:{\"choices\":\n"
-          "data: [{\"delta\":{\"content\":\"a\"}}]}\n\n" STOP, "a", TEE_OK },
+        { "comments and fields", ": x\n\nevent: y\nid: 1\ndata:{\"choices\":"
+          "[{\"delta\":{\"content\":\"a\"}}]} \n\n" STOP, "a", TEE_OK },
         { "[DONE] in a text", TEXT("\"[DONE]\"") STOP, "[DONE]", TEE_OK },
         { "text behind the signature", TEXT("\"a\"") STOP TEXT("\"b\""), "ab",
           TEE_OK },
@@ -136,8 +163,17 @@ stream_table(void)
         { "calls, but it has stopped", CALL("\"id\":\"c\"") TEXT("\"a\"") STOP,
           "a", TEE_OK },
         { "no calls, but it ends with them", TEXT("\"a\"") CALLS, "a",
-          TEE_OK },
+          TEE_OK }
+    };
 
+    stream_cases(cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+
+static void
+stream_refused(void)
+{
+    static const stream_case_t  cases[] = {
         { "nothing", "", "", TEE_INCOMPLETE },
         { "no signature", TEXT("\"a\"") DONE, "", TEE_INCOMPLETE },
         { "members that are none", TEXT("\"a\"")
@@ -148,6 +184,13 @@ stream_table(void)
           TEE_MALFORMED },
         { "half of a pair", TEXT("\"\\ud83d\"") TEXT("\"\\ude00\"") STOP, "",
           TEE_MALFORMED },
+        { "JSON on two lines", "data:{\"choices\":\n"
+          "data: [{\"delta\":{\"content\":\"a\"}}]}\n\n" STOP, "",
+          TEE_UNSUPPORTED },
+        { "an event within an event", "data: [\ndata: {\"choices\":[{\"delta\":"
+          "{\"content\":\"a\"}}]}\ndata: ]\n\n" STOP, "", TEE_UNSUPPORTED },
+        { "a line that may be stripped", TEXT("\"a\"") "id: 1\n "
+          TEXT("\"b\"") STOP, "", TEE_UNSUPPORTED },
         { "several choices", "data: {\"choices\":[{},{}]}\n\n" STOP, "",
           TEE_UNSUPPORTED },
         { "another choice", "data: {\"choices\":[{\"index\":1}]}\n\n" STOP,
@@ -187,27 +230,7 @@ stream_table(void)
           TEE_UNSUPPORTED }
     };
 
-    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        in = unit_text(cases[i].in);
-        out = unit_text(cases[i].out);
-
-        memset(want, 0, 32);
-
-        if (cases[i].rc == TEE_OK) {
-            tee_keccak256(out, want);
-        }
-
-        bad = 0;
-
-        unit_memory_reset(0);
-
-        for (step = 1; step <= in.len + 1; step += 1 + step / 8) {
-            rc = stream_run(in, step, MAX, output);
-            bad += rc != cases[i].rc || memcmp(output, want, 32) != 0;
-        }
-
-        unit_ok(bad == 0 && unit_memory.live == 0, "%s", cases[i].name);
-    }
+    stream_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 
@@ -290,7 +313,7 @@ stream_next(void)
                 at += event.len;
                 n++;
 
-                bad += s.has_signature != (n > 3);
+                bad += s.has_signature != (n > 3) || s.ended != (n > 3);
             }
 
             unit_free(piece);
@@ -306,6 +329,43 @@ stream_next(void)
     }
 
     unit_ok(bad == 0, "event by event");
+}
+
+
+/* What tells clients that there is no more. */
+
+static void
+stream_ended(void)
+{
+    size_t               i;
+    tee_str_t            in;
+    tee_signed_stream_t  s;
+
+    static const struct {
+        const char  *in;
+        unsigned     ended;
+    } cases[] = {
+        { TEXT("\"a\"") ": [DONE]\n\ndata:\n\n", 0 },
+        { "data: {\"choices\":[{\"finish_reason\":null}]}\n\n", 0 },
+        { "data: {\"finish_reason\":\"stop\"}\n\n", 0 },
+        { TEXT("\"[DONE]\""), 0 },
+        { "data: [DONE]\n", 0 },
+        { "data: {\"choices\":[{\"finish_reason\":\"x\"}]}\n\n", 1 },
+        { "data: {\"choices\":[{\"finish_reason\":false}]}\n\n", 1 },
+        { DONE, 1 },
+        { "data:[DONE] \r\r", 1 }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tee_signed_stream_init(&s, MAX, &unit_alloc);
+
+        in = unit_text(cases[i].in);
+        unit_ok(tee_signed_stream_read(&s, in) == TEE_OK
+                && s.ended == cases[i].ended && !s.has_signature,
+                "ended or not, case %u", (unsigned) i);
+
+        tee_signed_stream_free(&s);
+    }
 }
 
 
@@ -374,9 +434,11 @@ main(void)
 {
     tee_str_t  in;
 
-    stream_table();
+    stream_verified();
+    stream_refused();
     stream_no_id();
     stream_next();
+    stream_ended();
     stream_limits();
 
     in = unit_text(TEXT("\"a\"")

@@ -196,7 +196,11 @@ sse_plain(void)
         { ": \xe2\x80\xa8", 0, 0 },
         { ": \xe2\x80\xa9x\r", 0, 0 },
         { ": \xe2\x80\r\xa8", 0, 1 },
-        { ": \xc2", 0, 1 }
+        { ": \xc2", 0, 1 },
+        { " data: x\n", 0, 0 },
+        { "id: 1\n\tdata: x\n", 0, 0 },
+        { "data:  x\n\n", 0, 1 },
+        { " ", 0, 0 }
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
