@@ -116,7 +116,6 @@ typedef enum {
 typedef struct {
     ngx_http_request_t            *request;
     ngx_http_tee_client_loc_conf_t  *conf;
-    ngx_int_t                      rc;         /* of the phase handler */
 
     /* whom it is for */
     ngx_http_tee_snap_t           *snap;

@@ -165,14 +165,25 @@ ngx_http_tee_client_handler(ngx_http_request_t *r)
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_tee_client_module);
 
-    if (clcf->whom == NULL || r != r->main) {
+    if (clcf->whom == NULL) {
         return NGX_DECLINED;
+    }
+
+    if (r != r->main) {
+
+        /* it has the fields of the main request, and would leave as it is */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "tee client: subrequest \"%V\" is not sealed, and "
+                      "refused", &r->uri);
+
+        return NGX_HTTP_FORBIDDEN;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_tee_client_module);
 
     if (ctx) {
-        return ctx->reading ? NGX_DONE : ctx->rc;
+        return ctx->reading ? NGX_DONE : NGX_DECLINED;
     }
 
     ngx_http_tee_count(NGX_HTTP_TEE_CLIENT_REQUESTS);
@@ -279,7 +290,6 @@ ngx_http_tee_client_create_ctx(ngx_http_request_t *r,
 
     ctx->request = r;
     ctx->conf = clcf;
-    ctx->rc = NGX_DECLINED;
 
     cln->handler = ngx_http_tee_client_cleanup;
 

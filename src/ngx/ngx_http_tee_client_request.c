@@ -19,6 +19,8 @@ static void ngx_http_tee_client_body_handler(ngx_http_request_t *r);
 static void ngx_http_tee_client_read_handler(ngx_http_request_t *r);
 static void ngx_http_tee_client_body(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
+static void ngx_http_tee_client_fail(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_tee_client_take(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_client_shape(ngx_http_request_t *r,
@@ -77,14 +79,17 @@ ngx_http_tee_client_body_handler(ngx_http_request_t *r)
 static void
 ngx_http_tee_client_read_handler(ngx_http_request_t *r)
 {
+    ngx_http_tee_client_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_tee_client_module);
+
     if (r->connection->read->timedout) {
         r->connection->timedout = 1;
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+        ngx_http_tee_client_fail(r, ctx, NGX_HTTP_REQUEST_TIME_OUT);
         return;
     }
 
-    ngx_http_tee_client_body(r, ngx_http_get_module_ctx(r,
-                                                  ngx_http_tee_client_module));
+    ngx_http_tee_client_body(r, ctx);
 }
 
 
@@ -99,7 +104,7 @@ ngx_http_tee_client_body(ngx_http_request_t *r,
         rc = ngx_http_tee_client_take(r, ctx);
 
         if (rc != NGX_OK) {
-            ngx_http_finalize_request(r, rc);
+            ngx_http_tee_client_fail(r, ctx, rc);
             return;
         }
 
@@ -110,7 +115,7 @@ ngx_http_tee_client_body(ngx_http_request_t *r,
         rc = ngx_http_read_unbuffered_request_body(r);
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            ngx_http_finalize_request(r, rc);
+            ngx_http_tee_client_fail(r, ctx, rc);
             return;
         }
 
@@ -122,20 +127,36 @@ ngx_http_tee_client_body(ngx_http_request_t *r,
     r->read_event_handler = ngx_http_block_reading;
 
     ctx->reading = 0;
-    ctx->rc = ngx_http_tee_client_shape(r, ctx);
 
-    /* to an error page that another location makes, there is no content */
+    rc = ngx_http_tee_client_shape(r, ctx);
+
+    if (rc != NGX_DECLINED) {
+        ngx_http_tee_client_fail(r, ctx, rc);
+        return;
+    }
 
     r->request_body_no_buffering = 0;
 
-    if (ctx->rc != NGX_DECLINED) {
-        r->headers_in.content_length = NULL;
-        r->headers_in.content_length_n = 0;
-        r->headers_in.chunked = 0;
-    }
-
     r->write_event_handler = ngx_http_core_run_phases;
     ngx_http_core_run_phases(r);
+}
+
+
+/* To an error page that another location makes, there is no content. */
+
+static void
+ngx_http_tee_client_fail(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc)
+{
+    ctx->reading = 0;
+
+    r->request_body_no_buffering = 0;
+
+    r->headers_in.content_length = NULL;
+    r->headers_in.content_length_n = 0;
+    r->headers_in.chunked = 0;
+
+    ngx_http_finalize_request(r, rc);
 }
 
 

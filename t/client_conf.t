@@ -1,0 +1,129 @@
+#!/usr/bin/perl
+# The directives of a client: what they take, how they are inherited, and with
+# what else in a location nothing would be safe.
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Tee::Test;
+
+my $tee = tee('one');
+my $key = Tee::Ohttp::keygen();
+my $config = Tee::Ohttp::key_config(Tee::Ohttp::public_key($key), 1, 1);
+my %files = (
+    'tees.json' => tees($tee), token => 'x', keys => pack('n/a', $config), 'keys.bad' => pack('n/a', $config) . "\0", 'keys.none' => '',
+    'keys.aead' => pack('n/a', Tee::Ohttp::key_config(Tee::Ohttp::public_key($key), 1, 0xffff)), 'keys.point' => pack('n/a', Tee::Ohttp::key_config("\0" x 32, 1, 1)),
+    'keys.kem' => pack('n/a', pack('Cnn', 1, 0x7777, 4)), 'keys.large' => "\0" x 70000,
+);
+my $proxy = 'proxy_pass http://127.0.0.1:1/relay;';
+
+sub error {
+    my ($location, $server, $http) = @_;
+    $_ //= '' for $server, $http;
+    return scalar Tee::Nginx->conf_error(files => \%files, http => <<"CONF");
+    tee_registry og { file tees.json; allow_private on; }
+    $http
+    upstream back { server 127.0.0.1:1; }
+    server {
+        listen 127.0.0.1:%%PORT_http%%;
+        $server
+        location /v1/ { $location }
+    }
+CONF
+}
+
+my $client = "tee_client og; $proxy";
+my $pcr = '0x' . '1' x 64;
+
+# what works
+
+is error($client), '', 'a client';
+is error("tee_client og $_; $proxy"), '', "a parameter: $_"
+    for 'profile=opengradient', 'id=$http_x', "id=$pcr", "pcr=$pcr", 'pcr=' . 'A' x 64, "profile=opengradient id=\$arg_x pcr=$pcr";
+is error("tee_client_target https://a.test; tee_client $_; $proxy"), '', "another profile: $_"
+    for 'og profile=rfc9458', 'og profile=rfc9458 chunked', 'keys_file=keys', 'keys_file=keys chunked', 'keys_file=keys profile=rfc9458', "og profile=rfc9458 pcr=$pcr id=\$http_x";
+is error("tee_client keys_file=keys profile=opengradient; $proxy"), '', 'keys in the profile of a registry';
+is error("tee_client_target $_; tee_client keys_file=keys; $proxy"), '', "a target: $_" for 'https://a.test', 'http://a.test', 'https://a.test:8443', '"https://[::1]:1"', 'https://A_b-c';
+is error("$client tee_client_auth $_;"), '', "a credential: $_" for 'token', 'missing', '$http_x', '"$arg_a$arg_b"', 'off', '/etc/hostname';
+is error("$client tee_client_errors $_;"), '', "errors: $_" for qw(problem openai);
+is error("$client tee_client_max_body 1k; tee_client_buffer 1m;"), '', 'sizes';
+is error("$client tee_client_pass_header X-A x-b; tee_client_pass_header C;"), '', 'fields';
+is error($client, '', 'tee_client_target https://a.test; tee_client_auth token; tee_client_errors openai; tee_client_max_body 1m; tee_client_buffer 1m; tee_client_pass_header A;'),
+    '', 'what may stand further out';
+is error($client, 'tee_client_target https://a.test; tee_client_auth token; tee_client_errors openai; tee_client_max_body 1m; tee_client_buffer 1m; tee_client_pass_header A;'),
+    '', 'or in a server';
+is error("tee_client keys_file=keys; $proxy", 'tee_client_target https://a.test;'), '', 'a target from further out';
+is error("tee_client off; $proxy"), '', 'none';
+is error("$client location /v1/x/ { tee_client off; root html; }"), '', 'none within';
+is error("$client location /v1/x/ { $proxy }"), '', 'inherited';
+is error("$client if (\$http_x) { set \$a 1; }"), '', 'if';
+is error("$client limit_except POST { deny all; }"), '', 'limit_except';
+is error("$client location = /v1/models { tee_client_models a; }"), '', 'models within';
+is error("$client location = /v1/health { tee_client_health og; }"), '', 'health within';
+is error("tee_client_models a b \"c d\" \xc3\xa9;"), '', 'models';
+is error("tee_client_health og pcr=$pcr;"), '', 'health';
+is error('tee_client og; proxy_pass http://back/relay;'), '', 'an upstream';
+is error('tee_client og; proxy_pass https://back/relay; proxy_ssl_verify off;'), '', 'over TLS';
+is error("$client proxy_set_header Connection \"\"; proxy_set_header X-A \"\$server_name\"; proxy_set_header Host relay.test;"), '', 'fields that say nothing of an application';
+is error("$client client_max_body_size 1k; proxy_buffering on; proxy_http_version 1.0;"), '', 'what means nothing here';
+
+# what does not
+
+like error('tee_client;'), qr/invalid number of arguments/, 'a client of nothing';
+like error("tee_client none; $proxy"), qr/no "tee_registry none" block before/, 'of a registry that there is not';
+like error("tee_client late; $proxy", 'location /x { }', ''), qr/no "tee_registry late" block before/, 'registries have to come before';
+like error("$client tee_client og;"), qr/duplicate/, 'twice';
+like error("tee_client off; tee_client og; $proxy"), qr/duplicate/, 'off and on';
+like error($client, 'tee_client og;'), qr/not allowed here/, 'in a server';
+like error("tee_client og $_; $proxy"), qr/invalid parameter "\Q$_\E"/, "a bad parameter: $_"
+    for 'x', 'profile=', 'profile=rfc', 'PROFILE=rfc9458', 'id=', 'off', 'chunked=on';
+like error("tee_client og pcr=$_; $proxy"), qr/needs a PCR hash/, "a bad PCR: $_" for '', '0x', '1' x 63, '1' x 65, 'g' x 64;
+like error("tee_client og pcr=$pcr pcr=$pcr; $proxy"), qr/invalid parameter/, 'two PCRs';
+like error("tee_client og profile=rfc9458 profile=rfc9458; tee_client_target https://a; $proxy"), qr/invalid parameter/, 'two profiles';
+like error("tee_client og id=a id=b; $proxy"), qr/invalid parameter/, 'two ids';
+like error("tee_client keys_file=keys id=a; $proxy"), qr/with a registry only/, 'an id with keys';
+like error("tee_client keys_file=keys pcr=$pcr; $proxy"), qr/with a registry only/, 'a PCR with keys';
+like error("tee_client og chunked; $proxy"), qr/"chunked" with "profile=rfc9458" only/, 'chunks in the other profile';
+like error("tee_client og profile=rfc9458; $proxy"), qr/needs "tee_client_target"/, 'no target';
+like error("tee_client keys_file=keys; $proxy"), qr/needs "tee_client_target"/, 'no target for keys';
+like error("tee_client keys_file=$_; $proxy"), qr/no usable key in "DIR\/$_"/, "a list of keys: $_" for qw(keys.bad keys.none keys.aead keys.point keys.kem);
+like error("tee_client keys_file=keys.large; $proxy"), qr/too large/, 'a large one';
+like error("tee_client keys_file=missing; $proxy"), qr/No such file/, 'none';
+like error("tee_client keys_file=; $proxy"), qr/needs a file/, 'without a name';
+like error("tee_client_target $_; $client"), qr/needs "https:\/\/host/, "a bad target: $_"
+    for 'a.test', 'ftp://a.test', 'https://', 'https://a.test/', 'https://a.test/v1', 'https://a@b.test', 'HTTPS://a.test', '"https://a b"', 'https://a.test?x';
+like error("$client $_ $_"), qr/duplicate/, "twice: $_" for 'tee_client_target https://a.test;', 'tee_client_auth token;', 'tee_client_errors openai;', 'tee_client_max_body 1k;',
+    'tee_client_buffer 1k;';
+like error("$client tee_client_auth '';"), qr/needs a file or a variable/, 'a credential without a name';
+like error("$client tee_client_auth \$nothing_like_it;"), qr/unknown "nothing_like_it" variable/, 'a variable that there is not';
+like error("$client tee_client_errors html;"), qr/invalid value "html"/, 'errors of another form';
+like error("$client tee_client_pass_header $_;"), qr/cannot be passed/, "a field: $_" for 'Host', 'content-length', 'Connection', 'Transfer-Encoding', 'TE', 'Upgrade', 'Expect', 'Date', '"a b"', '"a:"', '""';
+
+# what would leave in clear
+
+like error('tee_client og;'), qr/location "\/v1\/": needs "proxy_pass"/, 'no proxy';
+like error("$client location /v1/x/ { root html; }"), qr/location "\/v1\/x\/": needs "proxy_pass"/, 'none in a location within';
+like error("set \$x a; tee_client og; proxy_pass http://127.0.0.1:1/\$x;"), qr/without variables/, 'variables in its address';
+like error("$client proxy_set_header X-A \"$_\";"), qr/would tell the relay/, "a field with $_"
+    for '$http_cookie', 'a${http_cookie}b', '$cookie_a', '$arg_a', '$args', '$query_string', '$request_uri', '$request', '$request_body', '$uri', '$host', '$remote_user', '$content_type';
+like error("$client proxy_set_body x;"), qr/would change what is sealed/, 'another body';
+like error("$client proxy_method GET;"), qr/would change what is sealed/, 'another method';
+like error("$client proxy_pass_request_headers off;"), qr/must be on/, 'no fields';
+like error("$client proxy_pass_request_body off;"), qr/must be on/, 'no body';
+like error("$client proxy_next_upstream error non_idempotent;"), qr/could send a sealed request twice/, 'more than one try';
+like error("$client proxy_store on;"), qr/must not be stored/, 'a copy of answers';
+like error("$client proxy_cache c;", '', 'proxy_cache_path cache keys_zone=c:1m;'), qr/must not be stored/, 'a cache';
+
+# what is told of itself
+
+like error('tee_client_models;'), qr/invalid number of arguments/, 'no models';
+like error("tee_client_models \"\xff\";"), qr/needs names of models/, 'a model that is not UTF-8';
+like error('tee_client_models "";'), qr/needs names of models/, 'a model without a name';
+like error('tee_client_models a; tee_client_models b;'), qr/duplicate/, 'models twice';
+like error("tee_client_models a; $proxy"), qr/./, 'models of a proxy';
+like error('tee_client_health;'), qr/invalid number of arguments/, 'health of nothing';
+like error('tee_client_health none;'), qr/no "tee_registry none" block/, 'of another registry';
+like error('tee_client_health og x;'), qr/invalid parameter "x"/, 'with more';
+like error('tee_client_health og; tee_client_health og;'), qr/duplicate/, 'twice';
+like error('tee_client_health og; tee_client_models a;'), qr/conflicts with another handler/, 'with models';
+
+done_testing;
