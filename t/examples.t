@@ -31,7 +31,10 @@ spew("$dir/seed", 's' x 32);
 spew("$dir/x25519.pem", Tee::Ohttp::key_pem(Tee::Ohttp::keygen()));
 spew("$dir/sign.pem",
     Crypt::PK::RSA->new->generate_key(256)->export_key_pem('private'));
-chmod 0600, map { "$dir/$_" } qw(seed x25519.pem sign.pem);
+spew("$dir/token", "secret\n");
+spew("$dir/ohttp-keys", pack 'n/a', Tee::Ohttp::key_config(
+    Tee::Ohttp::public_key(Tee::Ohttp::keygen()), 1));
+chmod 0600, map { "$dir/$_" } qw(seed x25519.pem sign.pem token);
 
 # what there is on a real machine, and not on this one
 
@@ -45,6 +48,7 @@ my %HERE = (
     '/var/log/nginx/' => "$dir/logs/",
     '/var/lib/nginx/tee/' => "$dir/",
     '/run/nginx.pid' => "$dir/nginx.pid",
+    'https://relay.example.com/' => 'https://127.0.0.1:8443/',
 );
 my $here = join '|', map { quotemeta } reverse sort keys %HERE;
 
