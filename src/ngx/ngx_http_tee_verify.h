@@ -35,12 +35,17 @@
 typedef ngx_int_t (*ngx_http_tee_verify_answerer_pt)(ngx_http_request_t *r,
     u_char id[32], tee_str_t *spki);
 
+/* What was asked, if that is not the content of the request; or NULL. */
+
+typedef tee_str_t *(*ngx_http_tee_verify_inner_pt)(ngx_http_request_t *r);
+
 
 typedef struct {
     ngx_uint_t                     from;       /* whose signature */
     tee_str_t                      spki;       /* of the configured key */
     u_char                         id[32];
     ngx_http_tee_verify_answerer_pt  answerer; /* NULL: the upstream's peer */
+    ngx_http_tee_verify_inner_pt   inner;
 
     ngx_http_tee_asked_conf_t      asked;
     ngx_uint_t                     mode;
@@ -95,18 +100,21 @@ typedef struct {
     unsigned                       failed:1;   /* the upstream has */
     unsigned                       checking:1; /* in a thread */
     unsigned                       dirty:1;    /* something is to be flushed */
+    unsigned                       opened:1;   /* the header has been sent */
     unsigned                       verified:1;
     unsigned                       refused:1;
 } ngx_http_tee_verify_ctx_t;
 
 
 /*
- * For who knows better than the upstream who has answered, in its directive's
- * handler; "tee_verify on" then needs no "tee_peers" in this location.
+ * For who knows better than the upstream who has answered, and what was asked,
+ * in its directive's handler; "tee_verify on" then needs no "tee_peers" in this
+ * location.
  */
 
 void ngx_http_tee_verify_answered_by(ngx_conf_t *cf,
-    ngx_http_tee_verify_answerer_pt answerer);
+    ngx_http_tee_verify_answerer_pt answerer,
+    ngx_http_tee_verify_inner_pt inner);
 
 ngx_int_t ngx_http_tee_verify_answerer(ngx_http_request_t *r, u_char id[32],
     tee_str_t *spki);
@@ -138,7 +146,7 @@ ngx_int_t ngx_http_tee_verify_check_body(ngx_http_request_t *r,
 ngx_int_t ngx_http_tee_verify_check_events(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx);
 void ngx_http_tee_verify_why_content(ngx_http_tee_verify_ctx_t *ctx,
-    tee_rc_t rc, ngx_uint_t no_members);
+    tee_rc_t rc);
 
 
 extern ngx_module_t  ngx_http_tee_verify_module;

@@ -31,7 +31,6 @@ typedef struct {
     tee_signed_t                   s;
     tee_rc_t                       rc;
     tee_signed_check_t             failed;
-    unsigned                       no_members:1;
     unsigned                       stale:1;
 } ngx_http_tee_verify_job_t;
 
@@ -103,15 +102,7 @@ ngx_http_tee_verify_work(void *data)
 
     if (job->rc == TEE_OK) {
         ngx_http_tee_verify_check(job, output);
-        return;
     }
-
-    /* this tells what to say, not what to do */
-
-    job->no_members = job->body.len == 0
-                      || memmem(job->body.data, job->body.len,
-                                "tee_signature", sizeof("tee_signature") - 1)
-                         == NULL;
 }
 
 
@@ -183,8 +174,11 @@ ngx_http_tee_verify_check_events(ngx_http_request_t *r,
     if (job.rc == TEE_OK) {
         ngx_http_tee_verify_check(&job, output);
 
-    } else {
-        job.no_members = !ctx->stream.has_signature;
+    } else if (job.rc == TEE_INCOMPLETE) {
+
+        /* the upstream has ended it well */
+
+        job.rc = TEE_MALFORMED;
     }
 
     rest = tee_signed_stream_rest(&ctx->stream);
@@ -223,7 +217,7 @@ ngx_http_tee_verify_verdict(ngx_http_request_t *r,
             ngx_http_tee_verify_why_check(job);
 
         } else {
-            ngx_http_tee_verify_why_content(ctx, job->rc, job->no_members);
+            ngx_http_tee_verify_why_content(ctx, job->rc);
         }
 
         return ngx_http_tee_verify_refuse(r, ctx);
@@ -303,19 +297,9 @@ ngx_http_tee_verify_why_check(ngx_http_tee_verify_job_t *job)
 
 
 void
-ngx_http_tee_verify_why_content(ngx_http_tee_verify_ctx_t *ctx, tee_rc_t rc,
-    ngx_uint_t no_members)
+ngx_http_tee_verify_why_content(ngx_http_tee_verify_ctx_t *ctx, tee_rc_t rc)
 {
     ctx->counter = NGX_HTTP_TEE_VERIFY_MALFORMED;
-
-    if (no_members && (rc == TEE_MALFORMED || rc == TEE_INCOMPLETE)) {
-        ctx->counter = NGX_HTTP_TEE_VERIFY_MEMBERS;
-        ctx->reason = "unsigned";
-        ctx->detail = "the answer has no signature";
-        ctx->advice = "does it come from a TEE, and has this path "
-                      "signatures?";
-        return;
-    }
 
     switch (rc) {
 
@@ -348,11 +332,12 @@ ngx_http_tee_verify_why_content(ngx_http_tee_verify_ctx_t *ctx, tee_rc_t rc,
         ctx->advice = "memory, or the disk with the temporary files, is full";
         break;
 
-    default:
-        ctx->reason = "malformed";
-        ctx->detail = "the answer cannot be read, or tells an error";
-        ctx->advice = "it is not JSON in UTF-8, or its signature is none by "
-                      "its form";
+    default: /* TEE_MALFORMED */
+        ctx->counter = NGX_HTTP_TEE_VERIFY_MEMBERS;
+        ctx->reason = "unsigned";
+        ctx->detail = "the answer has no signature that can be read";
+        ctx->advice = "does it come from a TEE, and has this path "
+                      "signatures?";
         break;
     }
 }

@@ -37,6 +37,8 @@ static ngx_int_t ngx_http_tee_verify_stream(ngx_http_request_t *r,
 static ngx_int_t ngx_http_tee_verify_next(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx);
 
+static ngx_int_t ngx_http_tee_verify_open(ngx_http_request_t *r,
+    ngx_http_tee_verify_ctx_t *ctx, const char *verified);
 static ngx_int_t ngx_http_tee_verify_send(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_verify_instead(ngx_http_request_t *r,
@@ -110,6 +112,12 @@ ngx_http_tee_verify_header_filter(ngx_http_request_t *r)
 
     ngx_http_tee_verify_strip(r, ctx);
 
+    /* to an upstream without a header, nginx would answer without one */
+
+    if (r->http_version < NGX_HTTP_VERSION_10) {
+        r->http_version = NGX_HTTP_VERSION_10;
+    }
+
     if (r->headers_out.status >= NGX_HTTP_SPECIAL_RESPONSE) {
         return ngx_http_tee_verify_error(r, ctx);
     }
@@ -153,13 +161,14 @@ ngx_http_tee_verify_header_filter(ngx_http_request_t *r)
 
     /* others than chats do not stream, so their events mean nothing to us */
 
-    if ((ctx->events && ctx->asked.endpoint != TEE_CHAT)
+    if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
+        || (ctx->events && ctx->asked.endpoint != TEE_CHAT)
         || (!ctx->events
             && !ngx_http_tee_is_type(&r->headers_out.content_type,
                                      "application/json")))
     {
         ctx->reason = "unsigned";
-        ctx->detail = "the answer is of a type that is not signed";
+        ctx->detail = "the answer is of a type that is not signed, or a part";
         ctx->advice = "check what \"proxy_pass\" leads to";
 
         return ngx_http_tee_verify_refuse(r, ctx);
@@ -177,10 +186,9 @@ static ngx_int_t
 ngx_http_tee_verify_own_header(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx)
 {
-    if (ctx->state == NGX_HTTP_TEE_VERIFY_STREAM
-        || ctx->state == NGX_HTTP_TEE_VERIFY_RELEASE
-        || ctx->state == NGX_HTTP_TEE_VERIFY_DONE
-        || ctx->checking)
+    if (ctx->opened
+        || ctx->checking
+        || ctx->state == NGX_HTTP_TEE_VERIFY_DONE)
     {
         return NGX_ERROR;
     }
@@ -255,7 +263,7 @@ ngx_http_tee_verify_error(ngx_http_request_t *r,
         return ngx_http_next_header_filter(r);
     }
 
-    ngx_http_clear_content_length(r);
+    ngx_http_tee_clear_content(r);
 
     if (r->headers_out.content_encoding) {
         r->headers_out.content_encoding->hash = 0;
@@ -284,7 +292,7 @@ ngx_http_tee_verify_begin(ngx_http_request_t *r,
     ngx_pool_cleanup_t  *cln;
 
     if (r->headers_out.content_length_n > ctx->conf->max_body) {
-        ngx_http_tee_verify_why_content(ctx, TEE_LIMIT, 0);
+        ngx_http_tee_verify_why_content(ctx, TEE_LIMIT);
         return ngx_http_tee_verify_refuse(r, ctx);
     }
 
@@ -313,13 +321,11 @@ ngx_http_tee_verify_begin(ngx_http_request_t *r,
         return NGX_OK;
     }
 
+    /* its header waits for the first event that may pass */
+
     ctx->state = NGX_HTTP_TEE_VERIFY_STREAM;
 
-    if (ngx_http_tee_verify_fields(r, ctx, "pending") != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_next_header_filter(r);
+    return NGX_OK;
 }
 
 
@@ -397,11 +403,7 @@ ngx_http_tee_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         if (cl->buf->last_buf) {
             ctx->last = 1;
 
-        } else if (cl->buf->flush
-                   && r->upstream && r->upstream->cleanup == NULL)
-        {
-            /* an upstream that has failed in the middle leaves it at that */
-
+        } else if (cl->buf->flush && ngx_http_tee_cut(r)) {
             ctx->failed = 1;
         }
     }
@@ -457,7 +459,7 @@ ngx_http_tee_verify_hold(ngx_http_request_t *r,
     }
 
     if (rc == NGX_OK && ctx->failed) {
-        ngx_http_tee_verify_why_content(ctx, TEE_INCOMPLETE, 0);
+        ngx_http_tee_verify_why_content(ctx, TEE_INCOMPLETE);
         rc = NGX_DECLINED;
     }
 
@@ -475,6 +477,12 @@ ngx_http_tee_verify_stream(ngx_http_request_t *r,
 
         if (ctx->pending.len) {
             ctx->dirty = 1;
+
+            if (!ctx->opened
+                && ngx_http_tee_verify_open(r, ctx, "pending") != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
 
             rc = ngx_http_tee_out_put(r, &ctx->out, &ctx->pending);
 
@@ -500,7 +508,7 @@ ngx_http_tee_verify_stream(ngx_http_request_t *r,
     }
 
     if (ctx->failed) {
-        ngx_http_tee_verify_why_content(ctx, TEE_INCOMPLETE, 0);
+        ngx_http_tee_verify_why_content(ctx, TEE_INCOMPLETE);
         return ngx_http_tee_verify_refuse(r, ctx);
     }
 
@@ -531,7 +539,7 @@ ngx_http_tee_verify_next(ngx_http_request_t *r, ngx_http_tee_verify_ctx_t *ctx)
     b->pos = (u_char *) in.data;
 
     if (rc != TEE_OK) {
-        ngx_http_tee_verify_why_content(ctx, rc, 0);
+        ngx_http_tee_verify_why_content(ctx, rc);
         return NGX_DECLINED;
     }
 
@@ -544,7 +552,9 @@ ngx_http_tee_verify_next(ngx_http_request_t *r, ngx_http_tee_verify_ctx_t *ctx)
         return NGX_OK;
     }
 
-    if (!ctx->stream.has_signature) {
+    /* many clients read no further, and would not see how it ends */
+
+    if (!ctx->stream.has_signature && !ctx->stream.ended) {
         ctx->pending = event;
         return NGX_OK;
     }
@@ -553,7 +563,7 @@ ngx_http_tee_verify_next(ngx_http_request_t *r, ngx_http_tee_verify_ctx_t *ctx)
                                  event.len, ctx->conf->buffer);
 
     if (kept == NGX_DECLINED) {
-        ngx_http_tee_verify_why_content(ctx, TEE_LIMIT, 0);
+        ngx_http_tee_verify_why_content(ctx, TEE_LIMIT);
     }
 
     return kept;
@@ -564,21 +574,10 @@ ngx_int_t
 ngx_http_tee_verify_release(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx)
 {
-    ngx_int_t  rc;
-
-    if (ctx->state == NGX_HTTP_TEE_VERIFY_HOLD) {
-
+    if (!ctx->opened) {
         r->headers_out.content_length_n = ctx->pending.len;
 
-        if (ngx_http_tee_verify_fields(r, ctx, "true") != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        ctx->state = NGX_HTTP_TEE_VERIFY_RELEASE;
-
-        rc = ngx_http_next_header_filter(r);
-
-        if (rc == NGX_ERROR || rc > NGX_OK) {
+        if (ngx_http_tee_verify_open(r, ctx, "true") != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -586,6 +585,24 @@ ngx_http_tee_verify_release(ngx_http_request_t *r,
     ctx->state = NGX_HTTP_TEE_VERIFY_RELEASE;
 
     return ngx_http_tee_verify_send(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_tee_verify_open(ngx_http_request_t *r, ngx_http_tee_verify_ctx_t *ctx,
+    const char *verified)
+{
+    ngx_int_t  rc;
+
+    ctx->opened = 1;
+
+    if (ngx_http_tee_verify_fields(r, ctx, verified) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_next_header_filter(r);
+
+    return rc == NGX_ERROR || rc > NGX_OK ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -635,12 +652,11 @@ ngx_http_tee_verify_refuse(ngx_http_request_t *r,
     ngx_http_tee_count(ctx->counter);
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "tee verify: %s from TEE %s is refused: %s; %s",
-                  ctx->state == NGX_HTTP_TEE_VERIFY_STREAM
-                  ? "the rest of a stream" : "an answer",
+                  "tee verify: %s from TEE %s is refused: %s (%s)",
+                  ctx->opened ? "the rest of a stream" : "an answer",
                   ctx->id_text, ctx->detail, ctx->advice);
 
-    if (ctx->state == NGX_HTTP_TEE_VERIFY_STREAM) {
+    if (ctx->opened) {
         ctx->state = NGX_HTTP_TEE_VERIFY_DONE;
 
         r->keepalive = 0;
@@ -685,6 +701,7 @@ ngx_http_tee_verify_instead(ngx_http_request_t *r,
     ctx->state = NGX_HTTP_TEE_VERIFY_DONE;
 
     ngx_http_tee_held_free(&ctx->held);
+    ngx_http_tee_verify_enough(r);
 
     /* that of another location has been dealt with by coming here */
 
@@ -723,7 +740,7 @@ ngx_http_tee_verify_enough(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    if (u == NULL || u->cleanup == NULL) {
+    if (u == NULL || u->cleanup == NULL || !u->header_sent) {
         return;
     }
 

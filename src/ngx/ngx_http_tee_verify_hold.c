@@ -31,7 +31,7 @@ ngx_http_tee_verify_keep(ngx_http_request_t *r,
     ngx_int_t  kept;
 
     if ((off_t) len > ctx->conf->max_body - ctx->size) {
-        ngx_http_tee_verify_why_content(ctx, TEE_LIMIT, 0);
+        ngx_http_tee_verify_why_content(ctx, TEE_LIMIT);
         return NGX_DECLINED;
     }
 
@@ -44,7 +44,7 @@ ngx_http_tee_verify_keep(ngx_http_request_t *r,
         rc = tee_signed_stream_read(&ctx->stream, text);
 
         if (rc != TEE_OK) {
-            ngx_http_tee_verify_why_content(ctx, rc, 0);
+            ngx_http_tee_verify_why_content(ctx, rc);
             return NGX_DECLINED;
         }
     }
@@ -78,7 +78,7 @@ ngx_http_tee_verify_spill(ngx_http_request_t *r,
     ngx_temp_file_t  *tf;
 
     if (r->upstream == NULL || r->upstream->conf->temp_path == NULL) {
-        ngx_http_tee_verify_why_content(ctx, TEE_LIMIT, 0);
+        ngx_http_tee_verify_why_content(ctx, TEE_LIMIT);
         return NGX_DECLINED;
     }
 
@@ -130,7 +130,7 @@ ngx_http_tee_verify_write(ngx_http_request_t *r,
 
         /* which has been logged */
 
-        ngx_http_tee_verify_why_content(ctx, TEE_NOMEM, 0);
+        ngx_http_tee_verify_why_content(ctx, TEE_NOMEM);
         return NGX_DECLINED;
     }
 

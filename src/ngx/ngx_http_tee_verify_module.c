@@ -178,7 +178,10 @@ static ngx_str_t  ngx_http_tee_verified_variable = ngx_string("tee_verified");
 static ngx_int_t
 ngx_http_tee_verify_handler(ngx_http_request_t *r)
 {
+    u_char                          *args;
     ngx_int_t                        rc;
+    ngx_str_t                        path;
+    tee_str_t                       *inner;
     ngx_http_tee_verify_ctx_t       *ctx;
     ngx_http_tee_verify_loc_conf_t  *vlcf;
 
@@ -200,7 +203,19 @@ ngx_http_tee_verify_handler(ngx_http_request_t *r)
         ctx = ngx_http_get_module_ctx(r, ngx_http_tee_verify_module);
     }
 
-    rc = ngx_http_tee_asked(r, &vlcf->asked, &ctx->asked);
+    inner = vlcf->inner ? vlcf->inner(r) : NULL;
+
+    if (inner) {
+        path = r->unparsed_uri;
+        args = ngx_strlchr(path.data, path.data + path.len, '?');
+        path.len = args ? (size_t) (args - path.data) : path.len;
+
+        rc = ngx_http_tee_asked_within(r, &vlcf->asked, &ctx->asked, &path,
+                                       inner);
+
+    } else {
+        rc = ngx_http_tee_asked(r, &vlcf->asked, &ctx->asked);
+    }
 
     return rc == NGX_DECLINED ? ngx_http_tee_verify_asked(r, ctx) : rc;
 }
@@ -346,13 +361,15 @@ ngx_http_tee_verify_answerer(ngx_http_request_t *r, u_char id[32],
 
 void
 ngx_http_tee_verify_answered_by(ngx_conf_t *cf,
-    ngx_http_tee_verify_answerer_pt answerer)
+    ngx_http_tee_verify_answerer_pt answerer,
+    ngx_http_tee_verify_inner_pt inner)
 {
     ngx_http_tee_verify_loc_conf_t  *vlcf;
 
     vlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_tee_verify_module);
 
     vlcf->answerer = answerer;
+    vlcf->inner = inner;
 }
 
 
@@ -435,6 +452,7 @@ ngx_http_tee_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->answerer == NULL) {
         conf->answerer = prev->answerer;
+        conf->inner = prev->inner;
     }
 
     ngx_conf_merge_uint_value(conf->mode, prev->mode,
