@@ -59,8 +59,11 @@ for my $args ([ '--once' ], [ '--once', '--chain' ]) {
 
     like($out, qr/^answer     You said: Who can read this\?$/m,
         "$name: prints the answer");
-    like($out, qr/^sealed .* 0x[0-9a-f]{64}$/m, "$name: names the TEE");
-    like($out, qr/^verified .*^pinned /ms, "$name: says what was checked");
+    like($out, qr/^verified   by nginx: true .* once more: yes$/m,
+        "$name: it is verified");
+    like($out, qr/^enclave    0x[0-9a-f]{64}$/m, "$name: names the TEE");
+    like($out, qr/^ +image \(PCR\) 0x[0-9a-f]{64}$/m, "$name: its image");
+    like($out, qr/^hashes .*^signature .*^pinned /ms, "$name: and the proof");
     is(leftovers(), '', "$name: leaves nothing");
 }
 

@@ -186,7 +186,6 @@ sub new {
 sub ready {
     my ($self) = @_;
 
-    my $cert = slurp($self->{cert}) =~ s/-----.*?-----//gr;
     my $host = $self->{address} // '127.0.0.1';
 
     $host = "[$host]" if $host =~ /:/;
@@ -195,19 +194,30 @@ sub ready {
         ready => JSON::PP::true,
         port => 0 + $self->{port},
         tee_id => $self->{tee_id},
-        entry => {
-            endpoint => "https://$host:$self->{port}",
-            tls_certificate => $cert =~ s/\s//gr,
-            signing_key => encode_base64(
-                $self->{sign}->export_key_der('public_x509'), ''),
-            ohttp => {
-                key_id => 0 + $self->{key_id},
-                kem_id => 32, kdf_id => 1, aead_id => 3,
-                public_key => unpack('H*', $self->{pk}),
-                key_config => encode_base64($self->{config}, ''),
-            },
-        },
+        entry => entry("https://$host:$self->{port}", %$self),
     });
+}
+
+# What a file registry has of it: an endpoint, and files as make_keys() makes
+# them.
+
+sub entry {
+    my ($endpoint, %o) = @_;
+
+    my $sign = Crypt::PK::RSA->new($o{signing_key});
+    my $pk = Tee::Ohttp::public_key(Crypt::PK::X25519->new($o{hpke_key}));
+    my $id = $o{key_id} // 1;
+
+    return {
+        endpoint => $endpoint,
+        tls_certificate => slurp($o{cert}) =~ s/-----.*?-----|\s//gr,
+        signing_key => encode_base64($sign->export_key_der('public_x509'), ''),
+        ohttp => {
+            key_id => 0 + $id, kem_id => 32, kdf_id => 1, aead_id => 3,
+            public_key => unpack('H*', $pk),
+            key_config => encode_base64(Tee::Ohttp::key_config($pk, $id), ''),
+        },
+    };
 }
 
 sub run {
