@@ -1,0 +1,102 @@
+#!/usr/bin/perl
+# A client that verifies: through a relay to a gateway that signs, nothing that
+# the enclave has not signed reaches an application.
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Tee::Model;
+use Tee::Roles;
+use Tee::Test;
+
+use JSON::PP;
+
+my $json = JSON::PP->new->utf8->canonical;
+my ($sign) = Tee::Cert::signing_key('one');
+my ($other) = Tee::Cert::signing_key('two');
+my $model = Tee::Model->new;
+
+my $roles = Tee::Roles->new(
+    files => { 'sign.key' => slurp($sign), 'other.key' => slurp($other) },
+    vars => { llm => $model->port },
+    http => <<'CONF',
+    tee_sign_key one sign.key;
+    tee_sign_key other other.key;
+    map $request_body $signer { default one; }
+CONF
+    gateway => <<'CONF',
+        location = /v1/chat/completions { tee_sign one; proxy_pass http://127.0.0.1:%%llm%%; proxy_buffering off; }
+        location = /other { tee_gateway gw profile=opengradient; tee_gateway_replay off; }
+        location = /v1/web_search { tee_sign other; proxy_pass http://127.0.0.1:%%llm%%; }
+CONF
+    model => sub { return $_[0]->respond('200 OK', [], '{}') },
+    relay => sub {
+        my ($conn, $request, $forward) = @_;
+        my $r = $forward->();
+        my $type = $r->header('content-type');
+        my ($what) = $request->{path} =~ m{([^/]*)$};
+        my $body = $r->{body};
+        $body = substr $body, 0, length($body) - 40 if $what eq 'cut';
+        substr($body, -1, 1) ^= "\1" if $what eq 'flip';
+        return $conn->respond('200 OK', [ 'Content-Type' => 'application/json' ], '{"choices":[]}') if $what eq 'plain';
+        return $conn->respond("$r->{status} X", [ 'Content-Type' => $type ], $body);
+    },
+    client => join('', map { my $mode = $_; (<<"CONF", map <<"EVIL", qw(pass cut flip plain)) } qw(hold stream)),
+        location /$mode/ { tee_client og; tee_verify on; tee_verify_mode $mode; proxy_pass http://%%relay%%; }
+CONF
+        location /$mode/$_/ { tee_client og; tee_verify on; tee_verify_mode $mode; proxy_pass http://%%evil%%/$_; }
+EVIL
+);
+
+my $t = $roles->nginx;
+my $tee = $roles->tee;
+
+for my $mode (qw(hold stream)) {
+    my $path = "/$mode/chat/completions";
+    my $r = $roles->chat(path => $path, headers => [ 'X-TEE-Verified' => 'true' ]);
+    is_deeply [ $r->{status}, scalar $r->header('x-tee-verified'), scalar $r->header('x-tee-id') ], [ 200, 'true', $tee->{id} ], "$mode: an answer is verified"
+        || diag $r->{head}, $r->{body}, $t->log;
+    like $r->json->{choices}[0]{message}{content} // '', qr/hi/, "$mode: and comes";
+
+    $r = $roles->chat(path => $path, stream => 1);
+    is_deeply [ $r->{status}, scalar $r->header('x-tee-verified'), $r->{cut} ], [ 200, $mode eq 'hold' ? 'true' : 'pending', undef ], "$mode: a stream as well"
+        || diag $r->{head}, $r->{body}, $t->log;
+    like $r->{body}, qr/tee_signature.*\[DONE\]\n\n\z/s, "$mode: to its end";
+
+    $r = $roles->chat(path => $path, more => { tools => [ { type => 'function', function => { name => 'f', parameters => {} } } ], temperature => 1, max_tokens => 5, seed => 1, n => 1 });
+    is_deeply [ $r->{status}, scalar $r->header('x-tee-verified') ], [ 200, 'true' ], "$mode: with tools and members that are not signed" || diag $r->{body}, $t->log;
+
+    $r = $roles->chat(path => $path, messages => [ { role => 'developer', content => 'x' }, { role => 'user', content => [ { type => 'text', text => "\x{e9}\x{2028}" }, { type => 'image_url', image_url => { url => 'data:' . 'A' x 200_000 } } ] } ]);
+    is_deeply [ $r->{status}, scalar $r->header('x-tee-verified') ], [ 200, 'true' ], "$mode: with pictures" || diag $r->{body}, $t->log;
+
+    $r = $roles->chat(path => $path, model => 'error-503');
+    is_deeply [ $r->{status}, scalar $r->header('x-tee-verified') // 'none' ], [ 503, 'none' ], "$mode: an error of the model";
+
+    $r = $roles->chat(path => "/$mode/web_search", body => '{"query":"x"}');
+    is $r->{status}, 502, "$mode: signed by another enclave" || diag $r->{head}, $r->{body};
+    unlike $r->{body}, qr/query/, "$mode: nothing of it";
+
+    is $roles->chat(path => "/$mode/pass/chat/completions", stream => 1)->{status}, 200, "$mode: through another relay";
+
+    for my $attack (qw(cut flip)) {
+        problem($roles->chat(path => "/$mode/$attack/chat/completions"), 502, 'broken_answer', "$mode: $attack");
+        my $r = $roles->chat(path => "/$mode/$attack/chat/completions", stream => 1);
+
+        if ($mode eq 'hold') {
+            problem($r, 502, 'broken_answer', "hold: $attack of a stream, and nothing of it");
+
+        } else {
+            ok $r->{cut} || $r->{status} == 502, "stream: $attack of a stream is reset";
+            unlike $r->{body}, qr/\[DONE\]/, 'and has no end';
+        }
+    }
+
+    problem($roles->chat(path => "/$mode/plain/chat/completions", stream => $_), 502, 'not_sealed', "$mode: a plain answer") for 0, 1;
+
+    my $c = $t->client;
+    ok $roles->chat(client => $c, path => $path)->{status} == 200, "$mode: over one connection" for 1 .. 3;
+    problem($roles->chat(client => $c, path => "/$mode/flip/chat/completions"), 502, 'broken_answer', "$mode: an attack");
+    is $roles->chat(client => $c, path => $path)->{status}, 200, "$mode: and the connection goes on";
+}
+
+$t->finish;
+done_testing;
