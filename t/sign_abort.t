@@ -46,7 +46,7 @@ my $http = <<"CONF";
         server_name inside.example;
         location = /ohttp { tee_gateway main; tee_gateway_target inside.example; tee_gateway_replay off; }
         location /v1/ { tee_sign a; proxy_pass http://model; }
-        location /pass/ { tee_sign a; tee_sign_unsigned pass; proxy_pass http://model/; }
+        location /unbuffered/ { tee_sign a; proxy_pass http://model/; proxy_buffering off; }
         location /fast/ { tee_sign a; proxy_pass http://fast/; }
         location /ping { return 204; }
         location /tee/status { tee_status; }
@@ -105,6 +105,17 @@ for my $stage (0 .. 3) {
 $_->close for many($t, 5, $post x 20);
 ok good(one($t)), 'all goes on';
 is scalar($t->workers), 2, 'with the same workers';
+
+# what comes while a signature is made, waits behind it
+
+{
+    my $script = $m->stream([ join('', @hello), map ": $_\n\n", 1 .. 5 ]);
+    my @clients = map { my $c = $t->client; $c->send_request(POST => '/unbuffered/chat/completions', [ 'X-Script' => $script ], $body); $c } 1 .. 20;
+    my @r = map $_->response, @clients;
+    my $end = join '', "data: [DONE]\n\n", map ": $_\n\n", 1 .. 5;
+    is scalar(grep !$_->{cut} && $_->{body} =~ /\Q$end\E\z/ && !defined Tee::Signed::check($key, 'chat', $body, $_->{body}, stream => 1), @r), 20,
+        'what comes while a signature is made, comes once, and behind it';
+}
 
 # inside of a gateway
 

@@ -33,6 +33,9 @@ my $server = <<'CONF';
         location /signed/ { tee_sign a; tee_sign_endpoint chat; proxy_pass http://model/; }
         location /both/ { tee_verify key=a.pem; proxy_pass http://127.0.0.1:%%PORT_http%%/signed/; }
         location /both-stream/ { tee_verify key=a.pem; tee_verify_mode stream; proxy_pass http://127.0.0.1:%%PORT_http%%/signed/; proxy_http_version 1.1; }
+        location /behind/ { error_page 418 @verified; return 418; }
+        location /behind-other/ { error_page 418 = @verified; return 418; }
+        location @verified { tee_verify key=a.pem; tee_verify_endpoint chat; proxy_pass http://model; }
         location = /sorry { return 503 "sorry\n"; }
         location /plain/ { proxy_pass http://model/; }
 CONF
@@ -126,6 +129,24 @@ is ask('/slow', $m->says(['wait']))->{status}, 504, 'one that does not answer';
     unlike $r->{body}, qr/xyzzy|plugh/, 'with an error_page of its own: nothing of it';
     $r = ask('/intercepted', $m->whole('xyzzy', status => '500 No'));
     is_deeply [ $r->{status}, $r->{body} ], [ 503, "sorry\n" ], 'errors that are intercepted';
+}
+
+# where an error has led to
+
+{
+    my @forged = (fields => [ 'X-TEE-Verified' => 'true', 'X-TEE-Id' => '0xevil' ]);
+
+    for my $in ('/behind', '/behind-other') {
+        my $r = ask($in, $m->whole($good =~ s/xyzzy/plugh/r, @forged));
+        unlike $r->{body}, qr/xyzzy|plugh/, "$in an error: nothing that is changed";
+        isnt $r->header('x-tee-verified'), 'true', "$in an error: is not verified";
+        unlike $r->{head}, qr/evil/, "$in an error: by nobody";
+        $r = ask($in, $m->whole('xyzzy', status => '500 No', @forged));
+        isnt $r->header('x-tee-verified'), 'true', "$in an error: another one is not verified";
+        unlike $r->{head} . $r->{body}, qr/evil|xyzzy/, "$in an error: and withheld";
+    }
+
+    is ask('/behind-other', $m->whole($good, @forged))->{body}, $good, 'what is good passes there, too';
 }
 
 # -- methods, ranges, pieces, compression
