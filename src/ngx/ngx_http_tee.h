@@ -572,6 +572,11 @@ void ngx_http_tee_pin_sweep(ngx_http_tee_registry_t *reg,
 #define NGX_HTTP_TEE_TOO_EARLY           425
 
 ngx_uint_t ngx_http_tee_is_type(ngx_str_t *type, const char *name);
+
+/* 1 if a type has no parameters, or says that it is UTF-8 and no more: JSON is,
+ * but some clients would believe another label. */
+
+ngx_uint_t ngx_http_tee_is_utf8(ngx_str_t *type);
 ngx_uint_t ngx_http_tee_request_type(ngx_http_request_t *r);
 ngx_uint_t ngx_http_tee_early_data(ngx_http_request_t *r);
 

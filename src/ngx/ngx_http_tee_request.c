@@ -39,6 +39,44 @@ ngx_http_tee_is_type(ngx_str_t *type, const char *name)
 
 
 ngx_uint_t
+ngx_http_tee_is_utf8(ngx_str_t *type)
+{
+    u_char     *p, *last;
+    ngx_str_t   value;
+
+    static ngx_str_t  name = ngx_string("charset=");
+    static ngx_str_t  utf8 = ngx_string("utf-8");
+
+    last = type->data + type->len;
+
+    for (p = type->data; p < last && *p != ';'; p++) { /* void */ }
+
+    if (p == last) {
+        return 1;
+    }
+
+    for (p++; p < last && *p == ' '; p++) { /* void */ }
+
+    if ((size_t) (last - p) < name.len
+        || ngx_strncasecmp(p, name.data, name.len) != 0)
+    {
+        return 0;
+    }
+
+    value.data = p + name.len;
+    value.len = last - value.data;
+
+    if (value.len > 1 && value.data[0] == '"' && last[-1] == '"') {
+        value.data++;
+        value.len -= 2;
+    }
+
+    return value.len == utf8.len
+           && ngx_strncasecmp(value.data, utf8.data, utf8.len) == 0;
+}
+
+
+ngx_uint_t
 ngx_http_tee_request_type(ngx_http_request_t *r)
 {
     ngx_str_t  *type;

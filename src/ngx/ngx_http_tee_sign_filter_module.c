@@ -210,6 +210,9 @@ ngx_http_tee_sign_why_not(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx)
     {
         why = "its type is neither application/json nor text/event-stream";
 
+    } else if (!ngx_http_tee_is_utf8(&r->headers_out.content_type)) {
+        why = "its type says that it is not UTF-8";
+
     } else if (json
                && r->headers_out.content_length_n
                   > (off_t) ctx->conf->buffer)
