@@ -573,6 +573,10 @@ void ngx_http_tee_pin_sweep(ngx_http_tee_registry_t *reg,
 
 ngx_uint_t ngx_http_tee_is_type(ngx_str_t *type, const char *name);
 
+/* 1 if a response has a Content-Encoding, be it only one of several. */
+
+ngx_uint_t ngx_http_tee_is_encoded(ngx_http_request_t *r);
+
 /* 1 if a type has no parameters, or says that it is UTF-8 and no more: JSON is,
  * but some clients would believe another label. */
 

@@ -39,6 +39,33 @@ ngx_http_tee_is_type(ngx_str_t *type, const char *name)
 
 
 ngx_uint_t
+ngx_http_tee_is_encoded(ngx_http_request_t *r)
+{
+    ngx_uint_t        n;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  name = ngx_string("Content-Encoding");
+    static ngx_str_t  identity = ngx_string("identity");
+
+    for (n = 0; /* void */ ; n++) {
+        h = ngx_http_tee_field(&r->headers_out.headers, &name, n);
+
+        if (h == NULL) {
+            return 0;
+        }
+
+        if (h->hash && h->value.len
+            && (h->value.len != identity.len
+                || ngx_strncasecmp(h->value.data, identity.data, identity.len)
+                   != 0))
+        {
+            return 1;
+        }
+    }
+}
+
+
+ngx_uint_t
 ngx_http_tee_is_utf8(ngx_str_t *type)
 {
     u_char     *p, *last;

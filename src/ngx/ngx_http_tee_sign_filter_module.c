@@ -116,9 +116,11 @@ ngx_http_tee_sign_header_filter(ngx_http_request_t *r)
 
     ctx->state = NGX_HTTP_TEE_SIGN_PASS;
 
-    /* nothing is said, so nothing is signed */
+    /* nothing is said, or by nginx itself: it would send an error's content
+     * even if its header were refused */
 
-    if (r->header_only
+    if (r->err_status
+        || r->header_only
         || r->method == NGX_HTTP_HEAD
         || r->headers_out.status == NGX_HTTP_NO_CONTENT
         || r->headers_out.status == NGX_HTTP_NOT_MODIFIED)
@@ -199,9 +201,7 @@ ngx_http_tee_sign_why_not(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx)
     } else if (ctx->asked.rc != TEE_OK) {
         why = "the request has no form that is signed";
 
-    } else if (r->headers_out.content_encoding
-               && r->headers_out.content_encoding->value.len)
-    {
+    } else if (ngx_http_tee_is_encoded(r)) {
         why = "it is encoded";
 
     } else if (!json
