@@ -212,6 +212,21 @@ sub failed {
 }
 
 
+# what is served
+
+for my $file ('', glob "$page/*.{html,css,mjs}") {
+    my $name = $file =~ s{.*/}{}r;
+    my $got = $relay->get("/$name");
+    my ($type) = map { { css => 'text/css', mjs => 'text/javascript' }->{$_}
+        // 'text/html' } $name =~ /(\w*)\z/;
+
+    is("$got->{status} " . $got->header('Content-Type'), "200 $type",
+        "/$name is there");
+    like($got->header('Content-Security-Policy'), qr/\Adefault-src 'self';/,
+        "/$name has a policy");
+}
+
+
 # a chat, as it streams
 
 my $question = "What is \x{20ac}1 \x{2013} \x{1f600} \"quoted\"\\, \x{7f}?";
@@ -278,15 +293,24 @@ like($spoken, qr/passed .*The signature is by the key/s, 'and each check');
 # without a mouse
 
 browser('open');
-browser('press', 'Tab') for 1 .. 3;
-is(browser('focus'), 'question', 'the keyboard gets to the question');
+browser('press', 'Tab');
+is(browser('focus'), 'tee', 'the keyboard gets to the enclave');
+browser('type', substr $tee{right}{id}, 0, 12);
+browser('press', 'Tab') for 1, 2;
+is(browser('focus'), 'question', 'and to the question');
 browser('press', 'Control+a');
 browser('type', 'No mouse');
 browser('press', 'Enter');
 browser('end');
-like(browser('see')->{verdict}, qr/Verified|Not believed/, 'and asks it');
+$r = browser('see');
+is($r->{facts}{tee_id}, $tee{right}{id}, 'chooses one');
+verified($r, 'You said: No mouse', 'and asks the other');
 browser('press', 'Tab');
 is(browser('focus'), 'ask', 'the button is next');
+browser('press', 'Space');
+browser('end');
+verified(browser('see'), 'You said: No mouse', 'asked again by the button');
+is(browser('focus'), 'ask', 'which keeps the focus');
 
 my $calls = [ { id => 'call_1', type => 'function', function => {
     name => 'weather', arguments => '{"city":"Z\u00fcrich"}' } } ];

@@ -5,7 +5,7 @@
 //
 // Prints "ok" or "not ok", and a name, for each.
 
-import { createCipheriv, createPublicKey, webcrypto } from 'node:crypto';
+import { constants, createCipheriv, createPublicKey, generateKeyPairSync, sign, webcrypto } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 // Node 18 has it elsewhere
@@ -14,7 +14,7 @@ globalThis.crypto ??= webcrypto;
 const page = '../../../conf.example/page';
 const { concat, unbase64, utf8 } = await import(`${page}/bytes.mjs`);
 const { aeadOpen, aeadSeal, chacha20, keccak256, poly1305 } = await import(`${page}/primitives.mjs`);
-const { exportSecret, openChunks, opener, openWhole, parseConfig, seal, setup } = await import(`${page}/ohttp.mjs`);
+const { exportSecret, openChunks, openWhole, parseConfig, seal, setup } = await import(`${page}/ohttp.mjs`);
 const { Answer, canonical, chat, configHash, events, messageHash, verifyAnswer, verifyConfig, verifyIdentity, verifyPss }
     = await import(`${page}/signed.mjs`);
 
@@ -176,6 +176,15 @@ for (const v of vectors('ohttp_keyconfig').cases) {
     is(parseConfig(unhex(v.blob))?.id ?? null, usable ? v.key_id : null, `key configuration: ${v.name}`);
 }
 
+{
+    const config = (...rest) => parseConfig(concat([1, 0, 0x20], new Uint8Array(32), rest));
+
+    is(config(0, 4, 0, 1, 0, 3)?.id, 1, 'a key configuration');
+    is(config(0, 6, 0, 1, 0, 3, 0, 1), null, 'not one and a half suites');
+    is(config(0, 8, 0, 1, 0, 3), null, 'not fewer than it says');
+    is(config(0, 4, 0, 1, 0, 3, 0, 1, 0, 1), null, 'nor more');
+}
+
 const single = vectors('ohttp_single');
 const ours = await pairOf(single.ephemeral.sk, single.ephemeral.pk);
 const contexts = {};
@@ -248,6 +257,21 @@ for (const v of [...chunked.negative, ...chunked.policy.filter((one) => one.draf
     }
 
     is(believed.join(), '', 'no chunked response that breaks off is believed, wherever it does');
+}
+
+
+{
+    let read = 0;
+    const endless = async function* () {
+        yield concat(unhex(chunked.response_nonce), unhex('c000000100000000'));
+
+        for (; read < 100; read++) {
+            yield new Uint8Array(1024 * 1024);
+        }
+    };
+
+    is((await outcome(() => all(openChunks(asked, endless()))))[0], 'opened', 'a chunk of 4 GiB');
+    is(read, 0, 'is not waited for');
 }
 
 
@@ -427,11 +451,14 @@ for (const v of vectors('response_bodies').cases.filter((one) => one.endpoint ==
         'a call that has no place');
     is(await changed(extra({ choices: [{ index: 0, delta: { content: '\ud800' } }] })), 'output', 'half a character');
     is(await changed(extra({ error: { message: 'x' } })), 'output', 'an error');
+    is(await changed(extra({ choices: [{ index: 0, delta: {} }, { delta: {} }] })), 'output', 'two choices');
     is(await changed(extra([])), '', 'a list, which says nothing');
     is(await changed(extra(null)), 'output', 'null');
     is(await changed((t) => t.replace(/"tee_id": "0x../, '"tee_id": "0xff')), 'tee', 'another TEE');
     is(await changed((t) => t.replace(/"tee_timestamp": \d/, '"tee_timestamp": 2')), 'signature', 'another time');
     is(await changed((t) => t.replace(/"tee_timestamp": \d+/, '"tee_timestamp": {}')), 'signature', 'no time');
+    is(await changed((t) => t.replace(/"tee_timestamp": (\d+)/, '"tee_timestamp": [$1]')), 'signature', 'a list of times');
+    is(await changed((t) => t.replace(/"tee_timestamp": (\d+)/, '"tee_timestamp": "$1"')), '', 'a time in quotes');
     is(await changed((t) => t.replace(/"tee_signature"/, '"signature"')), 'tee', 'no signature');
 
     const answer = await stream(utf8(text));
@@ -451,11 +478,58 @@ for (const v of vectors('response_bodies').cases.filter((one) => one.endpoint ==
         '{"": "", "a": "", "\\uffff": "", "\\ud800\\udc00": ""}', 'names are sorted by code points');
     is(canonical('\x7f/\u2028\ud83d\ude00\x1f"\\\t'), '"\\u007f/\\u2028\\ud83d\\ude00\\u001f\\"\\\\\\t"', 'escapes');
 
-    const [open, again] = [await opener(asked, 'response', new Uint8Array(32)), await all(events(pieces(utf8(
-        ': x\n\ndata:a\ndata: b\nevent: y\ndata\n\n\ndata:c'))))];
+    const lines = ': x\n\ndata:a\ndata: b\nevent: y\ndata\n\n\ndata:c';
 
-    ok(open, 'a part is opened once');
-    is(JSON.stringify(again), '["a\\nb\\n","c"]', 'events of several lines, and one without an end');
+    for (const end of ['\n', '\r\n', '\r']) {
+        for (const size of [1, 2, 3, 100]) {
+            is(JSON.stringify(await all(events(pieces(utf8(lines.replaceAll('\n', end)), size)))), '["a\\nb\\n","c"]',
+                `events of several lines, and one without an end, by ${size}, ${JSON.stringify(end)}`);
+        }
+    }
+}
+
+// answers that the vectors' keys have not signed
+
+{
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const der = publicKey.export({ type: 'spki', format: 'der' });
+    const tee = { tee_id: hex(keccak256(der)), signing_key: der.toString('base64') };
+    const question = chat('m', 'x').signed;
+
+    // a stream whose events are these bytes, and what is signed of it
+    const signedAs = async (output, body, reason) => {
+        const [request, hash] = [keccak256(utf8(question)), keccak256(utf8(output))];
+        const signature = sign('sha256', messageHash(request, hash, 1700000100),
+            { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 });
+        const last = JSON.stringify({
+            choices: [{ index: 0, delta: {}, finish_reason: reason }],
+            tee_id: tee.tee_id,
+            tee_request_hash: hex(request),
+            tee_output_hash: hex(hash),
+            tee_timestamp: 1700000100,
+            tee_signature: signature.toString('base64'),
+        });
+
+        return (await outcome(async () => {
+            const answer = await stream(concat(body, utf8(`\n\ndata: ${last}\n\n`)));
+
+            await verifyAnswer(tee, question, answer, 1700000100, () => {});
+        }))[0];
+    };
+    const delta = (text) => utf8(`data: {"choices":[{"index":0,"delta":${text}}]}`);
+    const call = (id) => delta(`{"tool_calls":[{"index":0,${id}"function":{"name":"f","arguments":"{}"}}]}`);
+    const calls = (id) => `[{"function": {"arguments": "{}", "name": "f"}, "id": ${id}, "type": "function"}]`;
+
+    is(await signedAs('x', delta('{"content":"x"}'), 'stop'), '', 'an answer of our own');
+    is(await signedAs('\ufffd', delta('{"content":"\\ufffd"}'), 'stop'), '', 'a replacement character');
+    is(await signedAs('\ufffd', delta('{"content":"\\ud800"}'), 'stop'), 'output', 'is not half of another');
+    ok(await signedAs('\ufffd', concat(utf8('data: {"choices":[{"index":0,"delta":{"content":"'), [0xff],
+        utf8('"}}]}')), 'stop') !== '', 'nor what is no UTF-8');
+    is(await signedAs(calls('"a"'), call('"id":"a",'), 'tool_calls'), '', 'a call');
+    is(await signedAs(calls('null'), call(''), 'tool_calls'), '', 'a call without an id, as the gateway has it');
+    is(await signedAs(calls('""'), call(''), 'tool_calls'), '', 'and as the SDK has it');
+    is(await signedAs(calls('""'), call('"id":"a",'), 'tool_calls'), 'output', 'but with another id it is not the same');
+    is(await signedAs(calls('"a"'), call('"id":"a",'), 'stop'), 'output', 'calls that have not ended as such');
 }
 
 console.log('done');
