@@ -144,9 +144,7 @@ ngx_http_tee_verify_header_filter(ngx_http_request_t *r)
         return ngx_http_tee_verify_refuse(r, ctx);
     }
 
-    if (r->headers_out.content_encoding
-        && r->headers_out.content_encoding->value.len)
-    {
+    if (ngx_http_tee_is_encoded(r)) {
         ctx->counter = NGX_HTTP_TEE_VERIFY_MALFORMED;
         ctx->reason = "encoded";
         ctx->detail = "the answer is encoded, so that it cannot be verified";
@@ -240,48 +238,67 @@ ngx_http_tee_verify_strip(ngx_http_request_t *r,
 }
 
 
-/* What is none of success has no signature. */
+/*
+ * What is none of success has no signature.  A redirect would take the client
+ * to where nobody verifies, and fields could do the same.
+ */
 
 static ngx_int_t
 ngx_http_tee_verify_error(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx)
 {
-    ngx_uint_t  status;
+    ngx_str_t         value;
+    ngx_uint_t        status;
+    ngx_table_elt_t  *h;
 
-    status = r->headers_out.status;
+    static ngx_str_t  retry_after = ngx_string("Retry-After");
 
     ctx->refused = 1;
 
     ngx_http_tee_count(NGX_HTTP_TEE_VERIFY_ERROR);
 
-    if (ngx_http_tee_verify_fields(r, ctx, "false") != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     if (ctx->conf->errors == NGX_HTTP_TEE_VERIFY_SHOW) {
         ctx->state = NGX_HTTP_TEE_VERIFY_PASS;
-        return ngx_http_next_header_filter(r);
+
+        return ngx_http_tee_verify_fields(r, ctx, "false") == NGX_OK
+               ? ngx_http_next_header_filter(r) : NGX_ERROR;
     }
 
-    ngx_http_tee_clear_content(r);
+    status = r->headers_out.status;
 
-    if (r->headers_out.content_encoding) {
-        r->headers_out.content_encoding->hash = 0;
-        r->headers_out.content_encoding = NULL;
+    if (status < NGX_HTTP_BAD_REQUEST) {
+        status = NGX_HTTP_BAD_GATEWAY;
     }
 
-    if (status >= NGX_HTTP_BAD_REQUEST) {
-        r->err_status = status;
-        (void) ngx_http_tee_problem(r, status, "unsigned_error",
-                                    "there is an error instead of an answer; "
-                                    "its content is not signed, and withheld");
+    h = ngx_http_tee_field(&r->headers_out.headers, &retry_after, 0);
+    ngx_str_null(&value);
 
-    } else {
-        r->headers_out.content_length_n = 0;
-        r->headers_out.content_type.len = 0;
+    if (h) {
+        value = h->value;
     }
 
-    return ngx_http_tee_verify_instead(r, ctx);
+    ngx_http_clean_header(r);
+
+    if (value.len) {
+        h = ngx_http_tee_add_field(&r->headers_out.headers, "Retry-After", "");
+
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        h->value = value;
+    }
+
+    r->headers_out.status = status;
+    r->err_status = status;
+
+    (void) ngx_http_tee_problem(r, status, "unsigned_error",
+                                "there is an error, or a redirect, instead "
+                                "of an answer; its content is not signed, "
+                                "and withheld");
+
+    return ngx_http_tee_verify_fields(r, ctx, "false") == NGX_OK
+           ? ngx_http_tee_verify_instead(r, ctx) : NGX_ERROR;
 }
 
 
@@ -315,6 +332,22 @@ ngx_http_tee_verify_begin(ngx_http_request_t *r,
     r->main_filter_need_in_memory = 1;
 
     ngx_http_clear_content_length(r);
+
+    /* another label would let others read other characters */
+
+    if (!ngx_http_tee_is_utf8(&r->headers_out.content_type)) {
+
+        if (ctx->events) {
+            ngx_str_set(&r->headers_out.content_type, "text/event-stream");
+
+        } else {
+            ngx_str_set(&r->headers_out.content_type, "application/json");
+        }
+
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
+        r->headers_out.content_type_lowcase = NULL;
+        r->headers_out.charset.len = 0;
+    }
 
     if (!ctx->events || ctx->conf->mode == NGX_HTTP_TEE_VERIFY_HELD) {
         ctx->state = NGX_HTTP_TEE_VERIFY_HOLD;
@@ -658,6 +691,12 @@ ngx_http_tee_verify_refuse(ngx_http_request_t *r,
 
     if (ctx->opened) {
         ctx->state = NGX_HTTP_TEE_VERIFY_DONE;
+
+        /* what has passed is as good as it was */
+
+        if (ctx->dirty) {
+            (void) ngx_http_tee_out_flush(r, &ctx->out, 0);
+        }
 
         r->keepalive = 0;
         r->connection->error = 1;
