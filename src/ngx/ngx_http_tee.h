@@ -471,7 +471,7 @@ ngx_uint_t ngx_http_tee_snap_addrs(ngx_http_tee_snap_t *snap,
     ngx_uint_t entry, ngx_http_tee_addr_t **addrs, ngx_http_tee_addr_t *own);
 
 
-/* fetch: HTTP POST over an own connection, which is kept between calls */
+/* fetch: HTTP over an own connection, which is kept between calls */
 
 typedef struct ngx_http_tee_fetch_s  ngx_http_tee_fetch_t;
 
@@ -510,8 +510,15 @@ struct ngx_http_tee_fetch_s {
 
 ngx_http_tee_fetch_t *ngx_http_tee_fetch_create(ngx_http_tee_server_t *server,
     ngx_pool_t *pool, ngx_log_t *log);
-void ngx_http_tee_fetch_post(ngx_http_tee_fetch_t *f, u_char *body,
-    size_t len);
+
+/* GET without a body; a POST has the type that it accepts. */
+
+void ngx_http_tee_fetch_send(ngx_http_tee_fetch_t *f, const char *type,
+    u_char *body, size_t len);
+
+#define ngx_http_tee_fetch_post(f, body, len)                                 \
+    ngx_http_tee_fetch_send(f, "application/json", body, len)
+
 void ngx_http_tee_fetch_close(ngx_http_tee_fetch_t *f);
 
 

@@ -14,7 +14,8 @@
 
 
 static char *ngx_http_tee_client_source(ngx_conf_t *cf,
-    ngx_http_tee_client_whom_t *whom, ngx_str_t *value, u_char *pcr);
+    ngx_http_tee_client_whom_t *whom, ngx_str_t *value, u_char *pcr,
+    ngx_str_t *trusted);
 static char *ngx_http_tee_client_parameter(ngx_conf_t *cf,
     ngx_http_tee_client_whom_t *whom, ngx_str_t *value);
 static ngx_int_t ngx_http_tee_client_complex(ngx_conf_t *cf, ngx_str_t *s,
@@ -40,7 +41,7 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     char                        *rv;
     u_char                       pcr[32];
-    ngx_str_t                   *value, s;
+    ngx_str_t                   *value, s, trusted;
     ngx_uint_t                   i, has_pcr;
     ngx_http_tee_client_whom_t  *whom;
 
@@ -62,6 +63,7 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     whom->profile = NGX_CONF_UNSET_UINT;
     has_pcr = 0;
+    ngx_str_null(&trusted);
 
     for (i = 2; i < cf->args->nelts; i++) {
 
@@ -77,6 +79,14 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strncmp(value[i].data, "trusted=", 8) == 0
+            && value[i].len > 8 && trusted.len == 0)
+        {
+            trusted.data = value[i].data + 8;
+            trusted.len = value[i].len - 8;
+            continue;
+        }
+
         rv = ngx_http_tee_client_parameter(cf, whom, &value[i]);
 
         if (rv != NGX_CONF_OK) {
@@ -85,7 +95,7 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     rv = ngx_http_tee_client_source(cf, whom, &value[1],
-                                    has_pcr ? pcr : NULL);
+                                    has_pcr ? pcr : NULL, &trusted);
 
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -118,9 +128,20 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 static char *
 ngx_http_tee_client_source(ngx_conf_t *cf, ngx_http_tee_client_whom_t *whom,
-    ngx_str_t *value, u_char *pcr)
+    ngx_str_t *value, u_char *pcr, ngx_str_t *trusted)
 {
     ngx_str_t  s;
+
+    if (ngx_strncmp(value->data, "keys=", 5) == 0) {
+        s.data = value->data + 5;
+        s.len = value->len - 5;
+
+        return ngx_http_tee_client_keys_url(cf, &s, trusted, &whom->keys);
+    }
+
+    if (trusted->len) {
+        return "takes \"trusted\" with \"keys\" only";
+    }
 
     if (ngx_strncmp(value->data, "keys_file=", 10) == 0) {
         s.data = value->data + 10;

@@ -46,7 +46,23 @@ typedef struct {
 
 /* The keys of a gateway; of the cycle's pool. */
 
-typedef struct ngx_http_tee_client_keys_s  ngx_http_tee_client_keys_t;
+typedef struct {
+    ngx_str_t                      source;     /* a file, or a URL */
+    ngx_http_tee_client_key_t      key;
+    unsigned                       usable:1;
+
+    /* of a URL */
+    ngx_http_tee_server_t         *server;
+    ngx_str_t                      trusted;
+
+    /* of this worker */
+    ngx_pool_t                    *pool;
+    ngx_http_tee_fetch_t          *fetch;
+    ngx_event_t                    timer;
+    ngx_str_t                      list;       /* from malloc() */
+    time_t                         asked;
+    ngx_uint_t                     failures;
+} ngx_http_tee_client_keys_t;
 
 
 /* What tee_client says. */
@@ -210,12 +226,36 @@ ngx_uint_t ngx_http_tee_client_usable(ngx_http_tee_client_choice_t *choice,
     const tee_snapshot_entry_t *entry);
 
 
-/* keys: the list of a gateway */
+/* keys: the list of a gateway; one that has been named, or a new one */
+
+ngx_http_tee_client_keys_t *ngx_http_tee_client_keys_get(ngx_conf_t *cf,
+    ngx_str_t *source, ngx_str_t *trusted);
 
 char *ngx_http_tee_client_keys_file(ngx_conf_t *cf, ngx_str_t *path,
     ngx_http_tee_client_keys_t **keys);
 
-/* The key to seal to now, or NULL. */
+/* From a URL, by each worker; "trusted" is a file with certificates, or
+ * empty: those of the system. */
+
+char *ngx_http_tee_client_keys_url(ngx_conf_t *cf, ngx_str_t *url,
+    ngx_str_t *trusted, ngx_http_tee_client_keys_t **keys);
+
+ngx_int_t ngx_http_tee_client_keys_start(ngx_cycle_t *cycle,
+    ngx_http_tee_client_keys_t *keys);
+void ngx_http_tee_client_keys_stop(ngx_http_tee_client_keys_t *keys);
+
+/* A gateway does not know the key any more. */
+
+void ngx_http_tee_client_keys_hurry(ngx_http_tee_client_keys_t *keys);
+
+/* All of a list or nothing (RFC 9458, 3.2): of its keys, in their order, the
+ * first one that can be used. */
+
+tee_rc_t ngx_http_tee_client_keys_take(ngx_http_tee_client_keys_t *keys,
+    ngx_str_t *list);
+
+/* The key to seal to now, or NULL; it is there until the event handler
+ * returns. */
 
 const ngx_http_tee_client_key_t *ngx_http_tee_client_keys_current(
     ngx_http_tee_client_keys_t *keys);

@@ -265,6 +265,10 @@ ngx_http_tee_client_relay_error(ngx_http_request_t *r,
         ngx_http_tee_client_avoid(ctx);
     }
 
+    if (status == NGX_HTTP_TEE_UNPROCESSABLE && ctx->conf->whom->keys) {
+        ngx_http_tee_client_keys_hurry(ctx->conf->whom->keys);
+    }
+
     h = ngx_http_tee_field(&r->headers_out.headers, &retry_after, 0);
 
     ngx_str_null(&value);

@@ -14,71 +14,85 @@
 #define NGX_HTTP_TEE_CLIENT_MAX_KEYS  64
 
 
-struct ngx_http_tee_client_keys_s {
-    ngx_str_t                      source;
-    ngx_str_t                      list;
-    ngx_http_tee_client_key_t      key;
-    unsigned                       usable:1;
-};
-
-
 static ngx_int_t ngx_http_tee_client_keys_read(ngx_conf_t *cf,
     ngx_str_t *path, ngx_str_t *list);
-static tee_rc_t ngx_http_tee_client_keys_take(
-    ngx_http_tee_client_keys_t *keys);
 static ngx_uint_t ngx_http_tee_client_keys_pair(const tee_ohttp_key_t *key,
     ngx_http_tee_client_key_t *to);
 
 
-/* Locations that name the same file share it. */
+/* Locations that name the same source share it. */
 
-char *
-ngx_http_tee_client_keys_file(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_http_tee_client_keys_t **keys)
+ngx_http_tee_client_keys_t *
+ngx_http_tee_client_keys_get(ngx_conf_t *cf, ngx_str_t *source,
+    ngx_str_t *trusted)
 {
-    tee_rc_t                           rc;
-    ngx_str_t                          source;
-    ngx_uint_t                         i;
-    ngx_http_tee_client_keys_t       **known;
-    ngx_http_tee_client_main_conf_t   *cmcf;
-
-    source = *path;
-
-    if (source.len == 0 || ngx_conf_full_name(cf->cycle, &source, 1) != NGX_OK)
-    {
-        return "needs a file with the keys of a gateway";
-    }
+    ngx_uint_t                        i;
+    ngx_http_tee_client_keys_t       *keys, **known;
+    ngx_http_tee_client_main_conf_t  *cmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_client_module);
 
     known = cmcf->keys.elts;
 
     for (i = 0; i < cmcf->keys.nelts; i++) {
+        keys = known[i];
 
-        if (known[i]->source.len == source.len
-            && ngx_memcmp(known[i]->source.data, source.data, source.len)
+        if (keys->source.len == source->len
+            && keys->trusted.len == trusted->len
+            && ngx_strncmp(keys->source.data, source->data, source->len) == 0
+            && ngx_strncmp(keys->trusted.data, trusted->data, trusted->len)
                == 0)
         {
-            *keys = known[i];
-            return NGX_CONF_OK;
+            return keys;
         }
     }
 
-    *keys = ngx_pcalloc(cf->pool, sizeof(ngx_http_tee_client_keys_t));
-    known = *keys ? ngx_array_push(&cmcf->keys) : NULL;
+    keys = ngx_pcalloc(cf->pool, sizeof(ngx_http_tee_client_keys_t));
+    known = keys ? ngx_array_push(&cmcf->keys) : NULL;
 
     if (known == NULL) {
+        return NULL;
+    }
+
+    keys->source = *source;
+    keys->trusted = *trusted;
+
+    *known = keys;
+
+    return keys;
+}
+
+
+char *
+ngx_http_tee_client_keys_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_http_tee_client_keys_t **keys)
+{
+    tee_rc_t   rc;
+    ngx_str_t  source, list, none;
+
+    source = *path;
+    ngx_str_null(&none);
+
+    if (source.len == 0 || ngx_conf_full_name(cf->cycle, &source, 1) != NGX_OK)
+    {
+        return "needs a file with the keys of a gateway";
+    }
+
+    *keys = ngx_http_tee_client_keys_get(cf, &source, &none);
+
+    if (*keys == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    *known = *keys;
-    (*keys)->source = source;
+    if ((*keys)->usable) {
+        return NGX_CONF_OK;
+    }
 
-    if (ngx_http_tee_client_keys_read(cf, &source, &(*keys)->list) != NGX_OK) {
+    if (ngx_http_tee_client_keys_read(cf, &source, &list) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    rc = ngx_http_tee_client_keys_take(*keys);
+    rc = ngx_http_tee_client_keys_take(*keys, &list);
 
     if (rc != TEE_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -154,11 +168,9 @@ done:
 }
 
 
-/* RFC 9458, 3.2: all of a list or nothing; of its keys, in their order, the
- * first one that can be used. */
-
-static tee_rc_t
-ngx_http_tee_client_keys_take(ngx_http_tee_client_keys_t *keys)
+tee_rc_t
+ngx_http_tee_client_keys_take(ngx_http_tee_client_keys_t *keys,
+    ngx_str_t *text)
 {
     size_t                     i, n;
     tee_rc_t                   rc;
@@ -167,7 +179,7 @@ ngx_http_tee_client_keys_take(ngx_http_tee_client_keys_t *keys)
 
     n = NGX_HTTP_TEE_CLIENT_MAX_KEYS;
 
-    rc = tee_ohttp_keys_parse(ngx_http_tee_str(&keys->list), list, &n);
+    rc = tee_ohttp_keys_parse(ngx_http_tee_str(text), list, &n);
 
     if (rc != TEE_OK) {
         return rc;

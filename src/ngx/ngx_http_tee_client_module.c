@@ -32,6 +32,8 @@ static void *ngx_http_tee_client_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_tee_client_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_tee_client_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_tee_client_init_process(ngx_cycle_t *cycle);
+static void ngx_http_tee_client_exit_process(ngx_cycle_t *cycle);
 
 
 static ngx_conf_enum_t  ngx_http_tee_client_error_forms[] = {
@@ -132,10 +134,10 @@ ngx_module_t  ngx_http_tee_client_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_tee_client_init_process,      /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_tee_client_exit_process,      /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -592,4 +594,53 @@ ngx_http_tee_client_init(ngx_conf_t *cf)
     *h = ngx_http_tee_client_log;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                         i;
+    ngx_http_tee_client_keys_t       **keys;
+    ngx_http_tee_client_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_tee_client_module);
+
+    if (cmcf == NULL || ngx_process == NGX_PROCESS_HELPER) {
+        return NGX_OK;
+    }
+
+    keys = cmcf->keys.elts;
+
+    for (i = 0; i < cmcf->keys.nelts; i++) {
+
+        if (ngx_http_tee_client_keys_start(cycle, keys[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_tee_client_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                         i;
+    ngx_http_tee_client_keys_t       **keys;
+    ngx_http_tee_client_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_tee_client_module);
+
+    if (cmcf == NULL) {
+        return;
+    }
+
+    keys = cmcf->keys.elts;
+
+    for (i = 0; i < cmcf->keys.nelts; i++) {
+        ngx_http_tee_client_keys_stop(keys[i]);
+    }
 }

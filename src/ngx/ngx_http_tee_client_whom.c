@@ -50,6 +50,15 @@ ngx_http_tee_client_choose(ngx_http_request_t *r,
 
         ctx->key = *key;
 
+        /* the list may be another one before the body has come */
+
+        ctx->key.pk.data = ngx_pnalloc(r->pool, key->pk.len);
+        if (ctx->key.pk.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_memcpy((u_char *) ctx->key.pk.data, key->pk.data, key->pk.len);
+
         return NGX_OK;
     }
 

@@ -8,7 +8,7 @@
 
 
 /*
- * A small HTTP client for a worker: one POST at a time over a connection of
+ * A small HTTP client for a worker: one call at a time over a connection of
  * its own, never blocking.  The connection is idle in the sense of a graceful
  * shutdown, which therefore ends a call at once.
  */
@@ -82,7 +82,8 @@ ngx_http_tee_fetch_create(ngx_http_tee_server_t *server, ngx_pool_t *pool,
 /* The handler is never called from inside, but with a later event. */
 
 void
-ngx_http_tee_fetch_post(ngx_http_tee_fetch_t *f, u_char *body, size_t len)
+ngx_http_tee_fetch_send(ngx_http_tee_fetch_t *f, const char *type,
+    u_char *body, size_t len)
 {
     size_t                  size;
     ngx_http_tee_server_t  *s;
@@ -92,10 +93,11 @@ ngx_http_tee_fetch_post(ngx_http_tee_fetch_t *f, u_char *body, size_t len)
     size = sizeof("POST  HTTP/1.1" CRLF
                   "Host: " CRLF
                   "User-Agent: ngx_http_tee/" NGX_HTTP_TEE_VERSION CRLF
-                  "Content-Type: application/json" CRLF
-                  "Accept: application/json" CRLF
+                  "Accept: " CRLF
+                  "Content-Type: " CRLF
                   "Content-Length: " CRLF CRLF)
-           + s->uri.len + s->host_header.len + NGX_SIZE_T_LEN + len;
+           + s->uri.len + s->host_header.len + 2 * ngx_strlen(type)
+           + NGX_SIZE_T_LEN + len;
 
     if (size > (size_t) (f->request.end - f->request.start)) {
         f->request.start = ngx_palloc(f->pool, size);
@@ -114,13 +116,22 @@ ngx_http_tee_fetch_post(ngx_http_tee_fetch_t *f, u_char *body, size_t len)
     }
 
     f->request.last = ngx_sprintf(f->request.start,
-                          "POST %V HTTP/1.1" CRLF
+                          "%s %V HTTP/1.1" CRLF
                           "Host: %V" CRLF
                           "User-Agent: ngx_http_tee/" NGX_HTTP_TEE_VERSION CRLF
-                          "Content-Type: application/json" CRLF
-                          "Accept: application/json" CRLF
-                          "Content-Length: %uz" CRLF CRLF,
-                          &s->uri, &s->host_header, len);
+                          "Accept: %s" CRLF,
+                          body ? "POST" : "GET", &s->uri, &s->host_header,
+                          type);
+
+    if (body == NULL) {
+        f->request.last = ngx_cpymem(f->request.last, CRLF, 2);
+        return;
+    }
+
+    f->request.last = ngx_sprintf(f->request.last,
+                                  "Content-Type: %s" CRLF
+                                  "Content-Length: %uz" CRLF CRLF,
+                                  type, len);
     f->request.last = ngx_cpymem(f->request.last, body, len);
 }
 

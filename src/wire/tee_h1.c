@@ -256,7 +256,7 @@ tee_h1_field(tee_h1_t *h)
 {
     size_t     len;
     uint8_t   *colon;
-    unsigned   length, coding;
+    unsigned   length, coding, cache, age;
     tee_str_t  name, value;
 
     if (h->flags & TEE_H1_IN_TRAILER) {
@@ -281,12 +281,17 @@ tee_h1_field(tee_h1_t *h)
     length = (unsigned) tee_text_is_nocase(name, "Content-Length");
     coding = (unsigned) tee_text_is_nocase(name, "Transfer-Encoding");
 
-    if (!length && !coding && !tee_text_is_nocase(name, "Connection")) {
+    cache = (unsigned) tee_text_is_nocase(name, "Cache-Control");
+    age = (unsigned) tee_text_is_nocase(name, "Age");
+
+    if (!length && !coding && !cache && !age
+        && !tee_text_is_nocase(name, "Connection"))
+    {
         return TEE_OK;
     }
 
     if (h->line_len > sizeof(h->line)) {
-        return TEE_LIMIT;
+        return cache || age ? TEE_OK : TEE_LIMIT;
     }
 
     while (value.len && (value.data[0] == ' ' || value.data[0] == '\t')) {
@@ -317,7 +322,15 @@ tee_h1_field(tee_h1_t *h)
         return TEE_OK;
     }
 
-    tee_h1_connection(h, value);
+    if (cache) {
+        tee_h1_cache(h, value);
+
+    } else if (age) {
+        h->age = tee_h1_seconds(value);
+
+    } else {
+        tee_h1_connection(h, value);
+    }
 
     return TEE_OK;
 }

@@ -12,7 +12,7 @@
 
 
 /*
- * Reads one HTTP/1.x response to a POST, in pieces of any size; RFC 9112.
+ * Reads one HTTP/1.x response to a GET or POST, in any pieces; RFC 9112.
  * Strict where leniency has been used for smuggling: bare CR or LF in a head
  * line, obs-fold, two different Content-Length, Content-Length beside
  * Transfer-Encoding, any coding but a lone "chunked", chunk-size overflow, and
@@ -24,8 +24,11 @@ typedef struct {
     unsigned              head_done:1;
     unsigned              keepalive:1;         /* may serve another request */
     unsigned              known_length:1;
+    unsigned              has_max_age:1;
     uint16_t              status;
     uint64_t              content_length;
+    uint32_t              max_age;             /* RFC 9111, 5.2; saturates */
+    uint32_t              age;                 /* RFC 9111, 5.1; saturates */
 
     /* the rest is private */
     uint64_t              left;

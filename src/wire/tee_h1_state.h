@@ -56,5 +56,10 @@ TEE_MUST_CHECK tee_rc_t tee_h1_chunked(tee_h1_t *h, uint8_t ch);
 
 void tee_h1_next_line(tee_h1_t *h, tee_h1_state_t state);
 
+/* How long a response is fresh: Cache-Control, and the number of Age. */
+
+void tee_h1_cache(tee_h1_t *h, tee_str_t value);
+uint32_t tee_h1_seconds(tee_str_t value);
+
 
 #endif /* TEE_H1_STATE_H_INCLUDED */

@@ -1,0 +1,388 @@
+
+/*
+ * Copyright (C) The ngx_http_tee authors
+ */
+
+
+#include <ngx_http_tee.h>
+#include <ngx_http_tee_client_ctx.h>
+
+
+/*
+ * The keys of a gateway from where it publishes them: by each worker, again
+ * when they are not fresh any more, and at once when the gateway does not know
+ * them.  What it has had is kept until there is something better.
+ */
+
+
+#define NGX_HTTP_TEE_CLIENT_FRESH      3600    /* if nothing is told of it */
+#define NGX_HTTP_TEE_CLIENT_FRESH_MIN  60
+#define NGX_HTTP_TEE_CLIENT_FRESH_MAX  86400
+
+/* At most so often is it asked because of a key that is not known, or of a
+ * failure; each one more doubles the time. */
+
+#define NGX_HTTP_TEE_CLIENT_HURRY      5
+#define NGX_HTTP_TEE_CLIENT_RETRY_MAX  300
+
+
+static ngx_int_t ngx_http_tee_client_keys_server(ngx_conf_t *cf,
+    ngx_http_tee_client_keys_t *keys, ngx_url_t *u);
+static ngx_int_t ngx_http_tee_client_keys_ssl(ngx_conf_t *cf,
+    ngx_http_tee_client_keys_t *keys);
+static void ngx_http_tee_client_keys_timer(ngx_event_t *ev);
+static void ngx_http_tee_client_keys_handler(ngx_http_tee_fetch_t *f,
+    ngx_http_tee_reg_counter_e error, const char *why);
+static void ngx_http_tee_client_keys_fetched(ngx_http_tee_client_keys_t *keys,
+    ngx_http_tee_fetch_t *f);
+static void ngx_http_tee_client_keys_failed(ngx_http_tee_client_keys_t *keys,
+    const char *why);
+static void ngx_http_tee_client_keys_again(ngx_http_tee_client_keys_t *keys,
+    time_t seconds);
+
+
+char *
+ngx_http_tee_client_keys_url(ngx_conf_t *cf, ngx_str_t *url,
+    ngx_str_t *trusted, ngx_http_tee_client_keys_t **keys)
+{
+    ngx_url_t  u;
+    ngx_str_t  ca;
+
+    ca = *trusted;
+
+    if (ca.len && ngx_conf_full_name(cf->cycle, &ca, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    *keys = ngx_http_tee_client_keys_get(cf, url, &ca);
+
+    if (*keys == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if ((*keys)->server) {
+        return NGX_CONF_OK;
+    }
+
+    /* RFC 9458, 3: whoever changes them on their way reads all */
+
+    if (url->len <= 8
+        || ngx_strncasecmp(url->data, (u_char *) "https://", 8) != 0)
+    {
+        return "needs keys from a URL that begins with https://";
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url.data = url->data + 8;
+    u.url.len = url->len - 8;
+    u.default_port = 443;
+    u.uri_part = 1;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in URL \"%V\"",
+                           u.err ? u.err : "bad host", url);
+        return NGX_CONF_ERROR;
+    }
+
+    if (u.family == AF_UNIX
+        || ngx_strlchr(u.host.data, u.host.data + u.host.len, '@'))
+    {
+        return "needs a URL with a host, and no user name";
+    }
+
+    if (ngx_http_tee_client_keys_server(cf, *keys, &u) != NGX_OK
+        || ngx_http_tee_client_keys_ssl(cf, *keys) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_keys_server(ngx_conf_t *cf,
+    ngx_http_tee_client_keys_t *keys, ngx_url_t *u)
+{
+    u_char                 *p;
+    ngx_http_tee_server_t  *s;
+
+    s = ngx_pcalloc(cf->pool, sizeof(ngx_http_tee_server_t));
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* NUL-terminated for OpenSSL, and without the brackets of IPv6 */
+
+    s->host.len = u->host.len;
+    p = u->host.data;
+
+    if (s->host.len > 2 && p[0] == '[') {
+        p++;
+        s->host.len -= 2;
+    }
+
+    s->host.data = ngx_pcalloc(cf->pool, s->host.len + 1);
+    if (s->host.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_strlow(s->host.data, p, s->host.len);
+
+    s->host_header = u->host;
+
+    if (u->port != u->default_port) {
+        s->host_header.len = u->host.len + 1 + u->port_text.len;
+    }
+
+    s->url = keys->source;
+    s->uri = u->uri;
+
+    if (s->uri.len == 0) {
+        ngx_str_set(&s->uri, "/.well-known/ohttp-gateway");
+    }
+
+    s->port = u->port;
+    s->addrs = u->addrs;
+    s->naddrs = u->naddrs;
+    s->literal = (u->host.data[0] == '['
+                  || ngx_inet_addr(u->host.data, u->host.len)
+                     != INADDR_NONE);
+    s->https = 1;
+    s->connect_timeout = 10000;
+    s->send_timeout = 10000;
+    s->read_timeout = 10000;
+    s->timeout = 30000;
+    s->max_response = TEE_OHTTP_KEYS_MAX_LEN;
+
+    keys->server = s;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_keys_ssl(ngx_conf_t *cf,
+    ngx_http_tee_client_keys_t *keys)
+{
+    ngx_ssl_t           *ssl;
+    ngx_pool_cleanup_t  *cln;
+
+    ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (ssl == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    ssl->log = cf->log;
+
+    if (ngx_ssl_create(ssl, NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_ssl_cleanup_ctx;
+    cln->data = ssl;
+
+    keys->server->ssl = ssl;
+
+    if (keys->trusted.len == 0) {
+        return SSL_CTX_set_default_verify_paths(ssl->ctx) == 1
+               ? NGX_OK : NGX_ERROR;
+    }
+
+    return ngx_ssl_trusted_certificate(cf, ssl, &keys->trusted, 5);
+}
+
+
+ngx_int_t
+ngx_http_tee_client_keys_start(ngx_cycle_t *cycle,
+    ngx_http_tee_client_keys_t *keys)
+{
+    if (keys->server == NULL) {
+        return NGX_OK;
+    }
+
+    keys->pool = ngx_create_pool(1024, cycle->log);
+    if (keys->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    keys->fetch = ngx_http_tee_fetch_create(keys->server, keys->pool,
+                                            cycle->log);
+    if (keys->fetch == NULL) {
+        return NGX_ERROR;
+    }
+
+    keys->fetch->handler = ngx_http_tee_client_keys_handler;
+    keys->fetch->data = keys;
+
+    keys->timer.handler = ngx_http_tee_client_keys_timer;
+    keys->timer.data = keys;
+    keys->timer.log = cycle->log;
+    keys->timer.cancelable = 1;
+
+    ngx_add_timer(&keys->timer, 1);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_tee_client_keys_stop(ngx_http_tee_client_keys_t *keys)
+{
+    if (keys->fetch) {
+        ngx_http_tee_fetch_close(keys->fetch);
+        keys->fetch = NULL;
+    }
+
+    if (keys->pool) {
+        ngx_destroy_pool(keys->pool);
+        keys->pool = NULL;
+    }
+
+    if (keys->timer.timer_set) {
+        ngx_del_timer(&keys->timer);
+    }
+
+    free(keys->list.data);
+    keys->list.data = NULL;
+    keys->usable = keys->server ? 0 : keys->usable;
+}
+
+
+static void
+ngx_http_tee_client_keys_timer(ngx_event_t *ev)
+{
+    ngx_http_tee_client_keys_t  *keys = ev->data;
+
+    if (ngx_exiting || ngx_terminate || ngx_quit || keys->fetch->active) {
+        return;
+    }
+
+    keys->asked = ngx_time();
+
+    ngx_http_tee_fetch_send(keys->fetch, "application/ohttp-keys", NULL, 0);
+}
+
+
+void
+ngx_http_tee_client_keys_hurry(ngx_http_tee_client_keys_t *keys)
+{
+    time_t  passed;
+
+    if (keys->fetch == NULL || keys->fetch->active || keys->failures) {
+        return;
+    }
+
+    passed = ngx_time() - keys->asked;
+
+    ngx_http_tee_client_keys_again(keys,
+                                   passed < NGX_HTTP_TEE_CLIENT_HURRY
+                                   ? NGX_HTTP_TEE_CLIENT_HURRY - passed : 0);
+}
+
+
+static void
+ngx_http_tee_client_keys_handler(ngx_http_tee_fetch_t *f,
+    ngx_http_tee_reg_counter_e error, const char *why)
+{
+    ngx_http_tee_client_keys_t  *keys = f->data;
+
+    if (ngx_exiting || ngx_terminate || ngx_quit) {
+        return;
+    }
+
+    if (why) {
+        ngx_http_tee_client_keys_failed(keys, why);
+        return;
+    }
+
+    ngx_http_tee_client_keys_fetched(keys, f);
+}
+
+
+static void
+ngx_http_tee_client_keys_fetched(ngx_http_tee_client_keys_t *keys,
+    ngx_http_tee_fetch_t *f)
+{
+    time_t      fresh;
+    ngx_str_t   list;
+    ngx_uint_t  same;
+
+    list.data = f->body;
+    list.len = f->body_len;
+
+    same = list.len == keys->list.len
+           && ngx_memcmp(list.data, keys->list.data, list.len) == 0;
+
+    if (!same || !keys->usable) {
+
+        if (list.len == 0
+            || ngx_http_tee_client_keys_take(keys, &list) != TEE_OK)
+        {
+            ngx_http_tee_client_keys_failed(keys, "no list with a usable key");
+            return;
+        }
+
+        ngx_log_error(NGX_LOG_NOTICE, keys->timer.log, 0,
+                      "tee client: keys of \"%V\" are %s, id %ui",
+                      &keys->source, keys->list.data ? "new" : "there",
+                      (ngx_uint_t) keys->key.header.id);
+
+        free(keys->list.data);
+
+        keys->list = list;
+
+        f->body = NULL;
+        f->body_room = 0;
+    }
+
+    keys->failures = 0;
+
+    fresh = NGX_HTTP_TEE_CLIENT_FRESH;
+
+    if (f->h1.has_max_age) {
+        fresh = f->h1.max_age > f->h1.age ? f->h1.max_age - f->h1.age : 0;
+        fresh = ngx_min(fresh, NGX_HTTP_TEE_CLIENT_FRESH_MAX);
+        fresh = ngx_max(fresh, NGX_HTTP_TEE_CLIENT_FRESH_MIN);
+    }
+
+    ngx_http_tee_client_keys_again(keys, fresh);
+}
+
+
+static void
+ngx_http_tee_client_keys_failed(ngx_http_tee_client_keys_t *keys,
+    const char *why)
+{
+    time_t  wait;
+
+    if (keys->failures++ == 0) {
+        ngx_log_error(NGX_LOG_ERR, keys->timer.log, 0,
+                      "tee client: keys of \"%V\" cannot be fetched: %s",
+                      &keys->source, why);
+    }
+
+    wait = NGX_HTTP_TEE_CLIENT_HURRY << ngx_min(keys->failures - 1, 6);
+
+    ngx_http_tee_client_keys_again(keys,
+                               ngx_min(wait, NGX_HTTP_TEE_CLIENT_RETRY_MAX));
+}
+
+
+/* Not all workers, and not all clients, at a time. */
+
+static void
+ngx_http_tee_client_keys_again(ngx_http_tee_client_keys_t *keys,
+    time_t seconds)
+{
+    ngx_msec_t  wait;
+
+    wait = (ngx_msec_t) seconds * 1000;
+    wait -= wait / 10 * (ngx_random() % 100) / 100;
+
+    ngx_add_timer(&keys->timer, wait + 1);
+}
