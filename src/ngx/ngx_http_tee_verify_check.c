@@ -183,14 +183,26 @@ ngx_http_tee_verify_check_events(ngx_http_request_t *r,
 
     rest = tee_signed_stream_rest(&ctx->stream);
 
-    if (ctx->state == NGX_HTTP_TEE_VERIFY_STREAM && rest.len) {
+    if (job.rc == TEE_OK && rest.len) {
+        rc = NGX_OK;
 
-        /* a last event does not need the blank line behind it */
+        if (ctx->state == NGX_HTTP_TEE_VERIFY_STREAM) {
+            rc = ngx_http_tee_verify_keep(r, ctx, (u_char *) rest.data,
+                                          rest.len);
+        }
 
-        rc = ngx_http_tee_held_add(r, &ctx->held, (u_char *) rest.data,
-                                   rest.len, NGX_MAX_SIZE_T_VALUE);
+        /*
+         * Without the blank line behind it, many would not take it for one;
+         * a single LF belongs to the CR that has ended the last event.
+         */
+
+        if (rc == NGX_OK && (rest.len > 1 || *rest.data != '\n')) {
+            rc = ngx_http_tee_verify_keep(r, ctx, (u_char *) "\n\n", 2);
+        }
+
         if (rc != NGX_OK) {
-            return NGX_ERROR;
+            return rc == NGX_ERROR ? NGX_ERROR
+                                   : ngx_http_tee_verify_refuse(r, ctx);
         }
     }
 

@@ -306,7 +306,8 @@ static ngx_int_t
 ngx_http_tee_verify_begin(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx)
 {
-    ngx_pool_cleanup_t  *cln;
+    ngx_pool_cleanup_t        *cln;
+    ngx_http_core_loc_conf_t  *clcf;
 
     if (r->headers_out.content_length_n > ctx->conf->max_body) {
         ngx_http_tee_verify_why_content(ctx, TEE_LIMIT);
@@ -322,7 +323,7 @@ ngx_http_tee_verify_begin(ngx_http_request_t *r,
     cln->handler = ngx_http_tee_verify_cleanup;
     cln->data = ctx;
 
-    tee_signed_stream_init(&ctx->stream, ctx->conf->buffer,
+    tee_signed_stream_init(&ctx->stream, ctx->conf->buffer, 1,
                            &ngx_http_tee_alloc);
 
     ngx_http_tee_out_init(&ctx->out, ngx_http_next_body_filter,
@@ -349,7 +350,15 @@ ngx_http_tee_verify_begin(ngx_http_request_t *r,
         r->headers_out.charset.len = 0;
     }
 
-    if (!ctx->events || ctx->conf->mode == NGX_HTTP_TEE_VERIFY_HELD) {
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    /* where nothing but its end could tell that it is cut, it is held */
+
+    if (!ctx->events
+        || ctx->conf->mode == NGX_HTTP_TEE_VERIFY_HELD
+        || r->http_version < NGX_HTTP_VERSION_11
+        || !clcf->chunked_transfer_encoding)
+    {
         ctx->state = NGX_HTTP_TEE_VERIFY_HOLD;
         return NGX_OK;
     }
@@ -461,7 +470,9 @@ static ngx_int_t
 ngx_http_tee_verify_hold(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx, ngx_chain_t *in)
 {
+    tee_rc_t    read;
     ngx_buf_t  *b;
+    tee_str_t   text;
     ngx_int_t   rc;
 
     for (rc = NGX_OK; in; in = in->next) {
@@ -477,6 +488,18 @@ ngx_http_tee_verify_hold(ngx_http_request_t *r,
 
         if (rc == NGX_OK) {
             rc = ngx_http_tee_verify_keep(r, ctx, b->pos, b->last - b->pos);
+        }
+
+        if (rc == NGX_OK && ctx->events) {
+            text.data = b->pos;
+            text.len = b->last - b->pos;
+
+            read = tee_signed_stream_read(&ctx->stream, text);
+
+            if (read != TEE_OK) {
+                ngx_http_tee_verify_why_content(ctx, read);
+                rc = NGX_DECLINED;
+            }
         }
 
         b->pos = b->last;
@@ -557,7 +580,6 @@ ngx_http_tee_verify_next(ngx_http_request_t *r, ngx_http_tee_verify_ctx_t *ctx)
 {
     tee_rc_t      rc;
     ngx_buf_t    *b;
-    ngx_int_t     kept;
     tee_str_t     in, event;
     ngx_chain_t  *cl;
 
@@ -592,14 +614,7 @@ ngx_http_tee_verify_next(ngx_http_request_t *r, ngx_http_tee_verify_ctx_t *ctx)
         return NGX_OK;
     }
 
-    kept = ngx_http_tee_held_add(r, &ctx->held, (u_char *) event.data,
-                                 event.len, ctx->conf->buffer);
-
-    if (kept == NGX_DECLINED) {
-        ngx_http_tee_verify_why_content(ctx, TEE_LIMIT);
-    }
-
-    return kept;
+    return ngx_http_tee_verify_keep(r, ctx, (u_char *) event.data, event.len);
 }
 
 

@@ -26,8 +26,6 @@ ngx_int_t
 ngx_http_tee_verify_keep(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx, u_char *p, size_t len)
 {
-    tee_rc_t   rc;
-    tee_str_t  text;
     ngx_int_t  kept;
 
     if ((off_t) len > ctx->conf->max_body - ctx->size) {
@@ -36,18 +34,6 @@ ngx_http_tee_verify_keep(ngx_http_request_t *r,
     }
 
     ctx->size += len;
-
-    if (ctx->events) {
-        text.data = p;
-        text.len = len;
-
-        rc = tee_signed_stream_read(&ctx->stream, text);
-
-        if (rc != TEE_OK) {
-            ngx_http_tee_verify_why_content(ctx, rc);
-            return NGX_DECLINED;
-        }
-    }
 
     if (ctx->file == NULL) {
         kept = ngx_http_tee_held_add(r, &ctx->held, p, len,
