@@ -97,7 +97,7 @@ ngx_http_tee_verify_work(void *data)
 
     u_char  output[32];
 
-    job->rc = tee_signed_body(job->body, job->ctx->asked.endpoint,
+    job->rc = tee_signed_body(job->body, job->ctx->asked.endpoint, 1,
                               &ngx_http_tee_alloc, &job->s, output);
 
     if (job->rc == TEE_OK) {

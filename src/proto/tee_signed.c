@@ -179,7 +179,7 @@ tee_signed_signature(const tee_json_t *object, tee_signed_t *s)
 
 
 tee_rc_t
-tee_signed_body(tee_str_t body, tee_chat_endpoint_t endpoint,
+tee_signed_body(tee_str_t body, tee_chat_endpoint_t endpoint, int strict,
     const tee_alloc_t *alloc, tee_signed_t *s, uint8_t output[32])
 {
     tee_rc_t           rc;
@@ -189,13 +189,18 @@ tee_signed_body(tee_str_t body, tee_chat_endpoint_t endpoint,
     memset(s, 0, sizeof(tee_signed_t));
     memset(output, 0, 32);
 
-    rc = tee_canon_parse(body, TEE_SIGNED_NODES, alloc, &doc);
+    rc = strict ? tee_canon_parse_once(body, TEE_SIGNED_NODES, alloc, &doc)
+                : tee_canon_parse(body, TEE_SIGNED_NODES, alloc, &doc);
 
     if (rc != TEE_OK) {
         return rc;
     }
 
     rc = tee_signed_inner(doc.root, &inner);
+
+    if (rc == TEE_OK && inner != doc.root && strict) {
+        rc = TEE_UNSUPPORTED;
+    }
 
     if (rc == TEE_OK) {
         rc = tee_signed_read(inner, s);

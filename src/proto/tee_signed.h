@@ -64,8 +64,12 @@ TEE_MUST_CHECK tee_rc_t tee_signed_read(const tee_json_t *object,
     tee_signed_t *s);
 
 /*
- * Reads a whole answer, or one in an envelope {"status": ..., "body": ...}.
+ * Reads a whole answer.
  *
+ * strict  1: it goes on to others as it is, so that what they might read
+ *         differently is TEE_UNSUPPORTED: a member that is there twice, and an
+ *         envelope {"status": ..., "body": ...}; 0: as the SDK reads it, in an
+ *         envelope or not
  * s       its members
  * output  the hash of what it says, which is not what it claims
  *
@@ -74,8 +78,8 @@ TEE_MUST_CHECK tee_rc_t tee_signed_read(const tee_json_t *object,
  */
 
 TEE_MUST_CHECK tee_rc_t tee_signed_body(tee_str_t body,
-    tee_chat_endpoint_t endpoint, const tee_alloc_t *alloc, tee_signed_t *s,
-    uint8_t output[32]);
+    tee_chat_endpoint_t endpoint, int strict, const tee_alloc_t *alloc,
+    tee_signed_t *s, uint8_t output[32]);
 
 /*
  * Checks an answer: the key's id, the expected id, both hashes, the signature.

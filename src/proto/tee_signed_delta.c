@@ -73,6 +73,10 @@ tee_signed_delta_read(tee_signed_delta_t *d, const tee_json_t *choice)
 
     delta = tee_canon_get(choice, "delta");
 
+    if (tee_signed_names(delta) != TEE_OK) {
+        return TEE_UNSUPPORTED;
+    }
+
     rc = tee_signed_content(&d->text, tee_canon_get(delta, "content"));
 
     if (rc != TEE_OK) {
@@ -98,6 +102,18 @@ tee_signed_delta_read(tee_signed_delta_t *d, const tee_json_t *choice)
 }
 
 
+int
+tee_signed_delta_says(const tee_json_t *choice)
+{
+    const tee_json_t  *delta;
+
+    delta = tee_canon_get(choice, "delta");
+
+    return tee_canon_true(tee_canon_get(delta, "content"))
+           || tee_canon_true(tee_canon_get(delta, "tool_calls"));
+}
+
+
 static tee_rc_t
 tee_signed_delta_call(tee_signed_delta_t *d, const tee_json_t *fragment)
 {
@@ -118,7 +134,10 @@ tee_signed_delta_call(tee_signed_delta_t *d, const tee_json_t *fragment)
 
     function = tee_canon_get(fragment, "function");
 
-    if (tee_canon_true(function) && function->type != TEE_JSON_OBJECT) {
+    if ((tee_canon_true(function) && function->type != TEE_JSON_OBJECT)
+        || tee_signed_names(fragment) != TEE_OK
+        || tee_signed_names(function) != TEE_OK)
+    {
         return TEE_UNSUPPORTED;
     }
 

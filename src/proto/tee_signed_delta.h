@@ -53,6 +53,10 @@ void tee_signed_delta_free(tee_signed_delta_t *d);
 TEE_MUST_CHECK tee_rc_t tee_signed_delta_read(tee_signed_delta_t *d,
     const tee_json_t *choice);
 
+/* 1 if the choice says something. */
+
+int tee_signed_delta_says(const tee_json_t *choice);
+
 /* 1 if there is a tool call, or one whose id was never sent. */
 
 int tee_signed_delta_calls(const tee_signed_delta_t *d);

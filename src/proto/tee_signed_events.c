@@ -334,11 +334,17 @@ tee_signed_events_event(tee_signed_events_t *e, tee_event_t *kind)
 
     strip = 0;
 
+    e->typed = tee_sse_typed(event) != 0;
+
     if (tee_text_is(text, "[DONE]")) {
         *kind = TEE_EVENT_DONE;
 
+        if (e->typed) {
+            return TEE_UNSUPPORTED;
+        }
+
     } else {
-        rc = tee_canon_parse(text, TEE_SIGNED_NODES, e->alloc, &doc);
+        rc = tee_canon_parse_once(text, TEE_SIGNED_NODES, e->alloc, &doc);
 
         if (rc != TEE_OK) {
             return rc;
@@ -385,6 +391,12 @@ tee_signed_events_json(tee_signed_events_t *e, const tee_json_t *root,
         return rc;
     }
 
+    /* not all would read it: see tee_signed_stream.c */
+
+    if (e->typed || (e->finished && tee_signed_delta_says(choice))) {
+        return TEE_UNSUPPORTED;
+    }
+
     rc = tee_signed_delta_read(&e->said, choice);
 
     if (rc != TEE_OK) {
@@ -401,6 +413,7 @@ tee_signed_events_json(tee_signed_events_t *e, const tee_json_t *root,
 
     } else {
         *kind = TEE_EVENT_LAST;
+        e->finished = 1;
         e->held_calls = tee_canon_is(v, "tool_calls") != 0;
     }
 

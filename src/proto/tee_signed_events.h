@@ -37,6 +37,8 @@ typedef struct {
     unsigned              passing:1;
     unsigned              started:1;
     unsigned              held_calls:1;
+    unsigned              finished:1;
+    unsigned              typed:1;
     tee_rc_t              rc;
     size_t                max;
     size_t                held;
@@ -71,7 +73,9 @@ void tee_signed_events_free(tee_signed_events_t *e);
  * TEE_DONE         the answer has ended: sign, tee_signed_events_sign(), then
  *                  read on; until then nothing is taken
  * TEE_MALFORMED    an event that is not JSON
- * TEE_UNSUPPORTED  several choices, one whose index is not 0, a message in
+ * TEE_UNSUPPORTED  several choices, text or calls behind a finish_reason, an
+ *                  event of a type with a choice, a member that is there twice
+ *                  or whose name differs from a known one in its case alone, one whose index is not 0, a message in
  *                  place of a piece of one, a content that is neither text nor
  *                  texts, or half of a surrogate pair, a call that cannot be
  *                  put together, what others might read differently; deeper

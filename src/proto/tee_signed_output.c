@@ -11,8 +11,24 @@
 #include <tee_text.h>
 
 
+/* As long as the longest name below. */
+
+#define TEE_SIGNED_MAX_NAME  16
+
+
 static tee_rc_t tee_signed_calls(const tee_json_t *calls,
     const tee_alloc_t *alloc, uint8_t output[32]);
+static size_t tee_signed_fold(tee_str_t name, uint8_t *to);
+
+
+/* What is read of an answer, and what clients read beside it. */
+
+static const char *const  tee_signed_known[] = {
+    "arguments", "body", "choices", "content", "delta", "error",
+    "finish_reason", "function", "id", "index", "message", "name", "role",
+    "status", "tee_id", "tee_output_hash", "tee_request_hash",
+    "tee_signature", "tee_timestamp", "text", "tool_calls", "type"
+};
 
 
 tee_rc_t
@@ -34,6 +50,14 @@ tee_signed_output(const tee_json_t *body, tee_chat_endpoint_t endpoint,
         content = tee_canon_get(choice, "message");
         calls = tee_canon_get(content, "tool_calls");
 
+        if (rc == TEE_OK) {
+            rc = tee_signed_names(content);
+        }
+
+        if (rc != TEE_OK) {
+            return rc;
+        }
+
         if (tee_canon_is(tee_canon_get(choice, "finish_reason"), "tool_calls")
             && calls && calls->type == TEE_JSON_ARRAY && calls->child)
         {
@@ -49,6 +73,7 @@ tee_signed_output(const tee_json_t *body, tee_chat_endpoint_t endpoint,
         break;
 
     case TEE_CHAT_WEB_SEARCH:
+        rc = tee_signed_names(body);
         content = tee_canon_get(body, "content");
         break;
     }
@@ -119,6 +144,10 @@ tee_signed_content(tee_keccak_t *k, const tee_json_t *content)
 
         if (v->type == TEE_JSON_OBJECT) {
             text = tee_canon_get(v, "text");
+
+            if (tee_signed_names(v) != TEE_OK) {
+                return TEE_UNSUPPORTED;
+            }
         }
 
         if (text) {
@@ -144,6 +173,84 @@ tee_signed_content(tee_keccak_t *k, const tee_json_t *content)
 
 
 tee_rc_t
+tee_signed_names(const tee_json_t *object)
+{
+    size_t             i, len;
+    uint8_t            name[TEE_SIGNED_MAX_NAME];
+    tee_str_t          folded;
+    const tee_json_t  *v;
+
+    if (object == NULL || object->type != TEE_JSON_OBJECT) {
+        return TEE_OK;
+    }
+
+    for (v = object->child; v; v = v->next) {
+        len = tee_signed_fold(v->name, name);
+
+        if (len == v->name.len && memcmp(name, v->name.data, len) == 0) {
+            continue;
+        }
+
+        folded.len = len;
+        folded.data = name;
+
+        for (i = 0; i < sizeof(tee_signed_known) / sizeof(char *); i++) {
+            if (tee_text_is(folded, tee_signed_known[i])) {
+                return TEE_UNSUPPORTED;
+            }
+        }
+    }
+
+    return TEE_OK;
+}
+
+
+/* In small letters, as Unicode's simple folding has it where that ends in
+ * ASCII; 0 if it is none of the names anyway. */
+
+static size_t
+tee_signed_fold(tee_str_t name, uint8_t *to)
+{
+    size_t          i, len;
+    uint8_t         ch;
+    const uint8_t  *p;
+
+    for (i = 0, len = 0; i < name.len; i++) {
+
+        if (len == TEE_SIGNED_MAX_NAME) {
+            return 0;
+        }
+
+        p = name.data + i;
+        ch = *p;
+
+        if (ch >= 'A' && ch <= 'Z') {
+            ch = (uint8_t) (ch | 0x20);
+
+        } else if (name.len - i > 1 && ch == 0xc5 && p[1] == 0xbf) {
+
+            /* U+017F, a long s */
+
+            ch = 's';
+            i += 1;
+
+        } else if (name.len - i > 2 && ch == 0xe2 && p[1] == 0x84
+                   && p[2] == 0xaa)
+        {
+            /* U+212A, of Kelvin */
+
+            ch = 'k';
+            i += 2;
+        }
+
+        to[len++] = ch;
+    }
+
+    return len;
+}
+
+
+tee_rc_t
 tee_signed_only(const tee_json_t *body, const char *part,
     const tee_json_t **choice)
 {
@@ -153,6 +260,10 @@ tee_signed_only(const tee_json_t *body, const char *part,
     static const char *const  parts[] = { "message", "delta", "text" };
 
     *choice = NULL;
+
+    if (tee_signed_names(body) != TEE_OK) {
+        return TEE_UNSUPPORTED;
+    }
 
     v = tee_canon_get(body, "choices");
 
@@ -170,7 +281,9 @@ tee_signed_only(const tee_json_t *body, const char *part,
         return TEE_OK;
     }
 
-    if (v->next || v->type != TEE_JSON_OBJECT) {
+    if (v->next || v->type != TEE_JSON_OBJECT
+        || tee_signed_names(v) != TEE_OK)
+    {
         return TEE_UNSUPPORTED;
     }
 

@@ -21,12 +21,23 @@
 #define TEE_SIGNED_NODES  262144
 
 /*
+ * Some readers match names without regard to case, and find more in an object
+ * than others do.
+ *
+ * TEE_OK, or TEE_UNSUPPORTED: a member of this object, if it is one, has a name
+ * that differs from one with a meaning in its case alone
+ */
+
+TEE_MUST_CHECK tee_rc_t tee_signed_names(const tee_json_t *object);
+
+/*
  * The only choice, in which there is no other part of an answer than this.
  *
  * part    "message", "delta" or "text"
  * choice  NULL if there is none, or it is no object
  *
- * TEE_OK, or TEE_UNSUPPORTED: several, not the first one, or another part
+ * TEE_OK, or TEE_UNSUPPORTED: several, not the first one, another part, or
+ * names as above
  */
 
 TEE_MUST_CHECK tee_rc_t tee_signed_only(const tee_json_t *body,
@@ -46,7 +57,7 @@ TEE_MUST_CHECK tee_rc_t tee_signed_output(const tee_json_t *body,
  * Adds a content to a hash: a string, or the texts of a list.
  *
  * TEE_OK (also with nothing to add: NULL, null), TEE_MALFORMED (not UTF-8),
- * or TEE_UNSUPPORTED (anything else)
+ * or TEE_UNSUPPORTED (anything else, or names as above)
  */
 
 TEE_MUST_CHECK tee_rc_t tee_signed_content(tee_keccak_t *k,

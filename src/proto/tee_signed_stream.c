@@ -19,12 +19,13 @@ static tee_rc_t tee_signed_event_json(tee_signed_stream_t *s,
 
 
 void
-tee_signed_stream_init(tee_signed_stream_t *s, size_t max,
+tee_signed_stream_init(tee_signed_stream_t *s, size_t max, int strict,
     const tee_alloc_t *alloc)
 {
     memset(s, 0, sizeof(tee_signed_stream_t));
 
     s->max = max;
+    s->strict = strict != 0;
     s->alloc = alloc;
     s->rc = TEE_OK;
     s->last_rc = TEE_INCOMPLETE;
@@ -178,22 +179,31 @@ tee_signed_event(tee_signed_stream_t *s)
         return rc;
     }
 
-    if (tee_text_is(text, "[DONE]")) {
-        s->ended = 1;
-        return TEE_OK;
-    }
-
     if (text.len == 0) {
         return TEE_OK;
     }
 
-    /* who takes each line for an event would read something else */
+    /*
+     * Who takes each line for an event would read something else; and who
+     * stops at "[DONE]", or sees no events of other types.
+     */
 
-    if (tee_signed_event_lines(event) != 1) {
+    if (tee_signed_event_lines(event) != 1 || (s->strict && s->done)) {
         return TEE_UNSUPPORTED;
     }
 
-    rc = tee_canon_parse(text, TEE_SIGNED_NODES, s->alloc, &doc);
+    s->typed = s->strict && tee_sse_typed(event);
+
+    if (tee_text_is(text, "[DONE]")) {
+        s->ended = 1;
+        s->done = 1;
+
+        return s->typed ? TEE_UNSUPPORTED : TEE_OK;
+    }
+
+    rc = s->strict
+         ? tee_canon_parse_once(text, TEE_SIGNED_NODES, s->alloc, &doc)
+         : tee_canon_parse(text, TEE_SIGNED_NODES, s->alloc, &doc);
 
     if (rc != TEE_OK) {
         return rc;
@@ -210,6 +220,7 @@ tee_signed_event(tee_signed_stream_t *s)
 static tee_rc_t
 tee_signed_event_json(tee_signed_stream_t *s, const tee_json_t *root)
 {
+    int                last;
     tee_rc_t           rc;
     const tee_json_t  *v, *choice;
 
@@ -220,6 +231,14 @@ tee_signed_event_json(tee_signed_stream_t *s, const tee_json_t *root)
     }
 
     rc = tee_signed_only(root, "delta", &choice);
+
+    /* who stops at a finish_reason would not read what comes behind it */
+
+    if (rc == TEE_OK && s->strict && s->ended
+        && tee_signed_delta_says(choice))
+    {
+        rc = TEE_UNSUPPORTED;
+    }
 
     if (rc == TEE_OK) {
         rc = tee_signed_delta_read(&s->said, choice);
@@ -235,9 +254,14 @@ tee_signed_event_json(tee_signed_stream_t *s, const tee_json_t *root)
         s->ended = 1;
     }
 
-    if (tee_canon_get(root, "tee_signature") == NULL
-        && tee_canon_get(root, "tee_output_hash") == NULL)
-    {
+    last = tee_canon_get(root, "tee_signature") != NULL
+           || tee_canon_get(root, "tee_output_hash") != NULL;
+
+    if (s->typed && (choice || last)) {
+        return TEE_UNSUPPORTED;
+    }
+
+    if (!last) {
         return TEE_OK;
     }
 

@@ -32,6 +32,9 @@ typedef struct {
     unsigned              ended:1;             /* a finish_reason, or [DONE] */
 
     /* the rest is private */
+    unsigned              strict:1;
+    unsigned              done:1;
+    unsigned              typed:1;
     unsigned              ended_with_calls:1;
     unsigned              started:1;
     unsigned              whole:1;
@@ -46,9 +49,17 @@ typedef struct {
 } tee_signed_stream_t;
 
 
-/* max: bytes of an event, and of all tool calls; "alloc" has to outlive it. */
+/*
+ * max     bytes of an event, and of all tool calls
+ * strict  1: it goes on to others as it is, so that what they might read
+ *         differently is TEE_UNSUPPORTED: besides members that are there
+ *         twice, text or calls behind a finish_reason, anything behind
+ *         "[DONE]", and a choice in an event that is not a "message"; 0: as
+ *         the SDK reads it
+ * alloc   has to outlive it
+ */
 
-void tee_signed_stream_init(tee_signed_stream_t *s, size_t max,
+void tee_signed_stream_init(tee_signed_stream_t *s, size_t max, int strict,
     const tee_alloc_t *alloc);
 void tee_signed_stream_free(tee_signed_stream_t *s);
 

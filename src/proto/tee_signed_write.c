@@ -60,7 +60,7 @@ tee_signed_body_begin(tee_str_t body, tee_chat_endpoint_t endpoint,
 
     memset(output, 0, 32);
 
-    rc = tee_canon_parse(body, TEE_SIGNED_NODES, alloc, &doc);
+    rc = tee_canon_parse_once(body, TEE_SIGNED_NODES, alloc, &doc);
 
     if (rc != TEE_OK) {
         return rc;

@@ -11,7 +11,9 @@
 #include <tee_text.h>
 
 
-static tee_rc_t tee_canon_order(tee_json_t *root);
+static tee_rc_t tee_canon_read(tee_str_t text, size_t max_nodes,
+    const tee_alloc_t *alloc, int once, tee_json_doc_t *doc);
+static tee_rc_t tee_canon_order(tee_json_t *root, int once);
 static int tee_canon_digits(const tee_json_t *v);
 static tee_json_t *tee_canon_sort(tee_json_t *list, size_t n);
 
@@ -26,6 +28,22 @@ tee_rc_t
 tee_canon_parse(tee_str_t text, size_t max_nodes, const tee_alloc_t *alloc,
     tee_json_doc_t *doc)
 {
+    return tee_canon_read(text, max_nodes, alloc, 0, doc);
+}
+
+
+tee_rc_t
+tee_canon_parse_once(tee_str_t text, size_t max_nodes,
+    const tee_alloc_t *alloc, tee_json_doc_t *doc)
+{
+    return tee_canon_read(text, max_nodes, alloc, 1, doc);
+}
+
+
+static tee_rc_t
+tee_canon_read(tee_str_t text, size_t max_nodes, const tee_alloc_t *alloc,
+    int once, tee_json_doc_t *doc)
+{
     tee_rc_t  rc;
 
     rc = tee_json_parse_python(text, max_nodes, alloc, doc);
@@ -34,7 +52,7 @@ tee_canon_parse(tee_str_t text, size_t max_nodes, const tee_alloc_t *alloc,
         return rc;
     }
 
-    rc = tee_canon_order(doc->root);
+    rc = tee_canon_order(doc->root, once);
 
     if (rc != TEE_OK) {
         tee_json_free(doc);
@@ -47,7 +65,7 @@ tee_canon_parse(tee_str_t text, size_t max_nodes, const tee_alloc_t *alloc,
 /* Sorts every object when all in it has been seen. */
 
 static tee_rc_t
-tee_canon_order(tee_json_t *root)
+tee_canon_order(tee_json_t *root, int once)
 {
     size_t       n, depth;
     tee_json_t  *v, *m, *stack[TEE_JSON_PYTHON_DEPTH];
@@ -77,6 +95,14 @@ tee_canon_order(tee_json_t *root)
                 }
 
                 v->child = tee_canon_sort(v->child, n);
+
+                for (m = v->child; m; m = m->next) {
+                    n--;
+                }
+
+                if (once && n) {
+                    return TEE_UNSUPPORTED;
+                }
             }
         }
 

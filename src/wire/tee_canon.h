@@ -41,6 +41,12 @@
 TEE_MUST_CHECK tee_rc_t tee_canon_parse(tee_str_t text, size_t max_nodes,
     const tee_alloc_t *alloc, tee_json_doc_t *doc);
 
+/* The same, but a member that is there twice is TEE_UNSUPPORTED: not all who
+ * read it would take the last one. */
+
+TEE_MUST_CHECK tee_rc_t tee_canon_parse_once(tee_str_t text, size_t max_nodes,
+    const tee_alloc_t *alloc, tee_json_doc_t *doc);
+
 /* Write what tee_canon_parse() has read; a failure is in the writer. */
 
 void tee_canon_write(tee_write_t *w, const tee_json_t *v);

@@ -140,6 +140,38 @@ tee_sse_is_data(tee_str_t line, tee_str_t *data)
 
 
 int
+tee_sse_typed(tee_str_t event)
+{
+    tee_str_t  line, all, name;
+
+    while (event.len) {
+        line = tee_sse_line(&event, &all);
+
+        name.len = 6;
+        name.data = line.data;
+
+        if (line.len < name.len || !tee_text_is(name, "event:")) {
+            continue;
+        }
+
+        name.len = line.len - 6;
+        name.data = line.data + 6;
+
+        if (name.len && name.data[0] == ' ') {
+            name.len--;
+            name.data++;
+        }
+
+        if (name.len && !tee_text_is(name, "message")) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+int
 tee_sse_plain(tee_str_t event, int first)
 {
     tee_str_t  line, all, data;

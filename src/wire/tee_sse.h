@@ -61,6 +61,11 @@ tee_str_t tee_sse_line(tee_str_t *event, tee_str_t *all);
 
 int tee_sse_is_data(tee_str_t line, tee_str_t *data);
 
+/* 1 if an event is of another type than "message": to most clients it is not
+ * there, others read its data all the same. */
+
+int tee_sse_typed(tee_str_t event);
+
 /*
  * 0 if other readers might find more lines, and so more data, in an event:
  * where a line without data has one of the characters that Python's

@@ -172,7 +172,7 @@ driver_verify_body(driver_t *d)
         return DRIVER_BAD;
     }
 
-    rc = tee_signed_body(body, endpoint, &driver_alloc, &s, output);
+    rc = tee_signed_body(body, endpoint, 0, &driver_alloc, &s, output);
 
     if (rc == TEE_OK) {
         rc = driver_verify(d, &s, output);
@@ -197,7 +197,7 @@ driver_verify_sse(driver_t *d)
         return DRIVER_BAD;
     }
 
-    tee_signed_stream_init(&s, DRIVER_SIGNED_MAX, &driver_alloc);
+    tee_signed_stream_init(&s, DRIVER_SIGNED_MAX, 0, &driver_alloc);
 
     do {
         rc = driver_piece(&split, &in, &piece);

@@ -186,7 +186,7 @@ fuzz_stream(tee_str_t in, size_t step, tee_signed_t *s, uint8_t output[32])
 
     /* events have become longer */
 
-    tee_signed_stream_init(&stream, 4 * FUZZ_MAX + TEE_SIGNED_MAX_MEMBERS,
+    tee_signed_stream_init(&stream, 4 * FUZZ_MAX + TEE_SIGNED_MAX_MEMBERS, 1,
                            &fuzz_alloc);
 
     rc = TEE_OK;

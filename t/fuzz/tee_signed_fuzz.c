@@ -37,7 +37,7 @@ fuzz_body(tee_str_t in, tee_chat_endpoint_t endpoint)
     tee_rc_t      rc;
     tee_signed_t  s;
 
-    rc = tee_signed_body(in, endpoint, &fuzz_alloc, &s, output);
+    rc = tee_signed_body(in, endpoint, 0, &fuzz_alloc, &s, output);
 
     FUZZ_CHECK(rc != TEE_DONE && rc != TEE_CRYPTO && rc != TEE_INCOMPLETE);
     FUZZ_CHECK(s.signature_len <= TEE_SIG_MAX_LEN);
@@ -53,7 +53,7 @@ fuzz_stream(tee_str_t in, size_t step, tee_signed_t *last, uint8_t output[32])
     tee_str_t            piece;
     tee_signed_stream_t  s;
 
-    tee_signed_stream_init(&s, FUZZ_MAX, &fuzz_alloc);
+    tee_signed_stream_init(&s, FUZZ_MAX, 0, &fuzz_alloc);
 
     rc = TEE_OK;
 

@@ -145,7 +145,7 @@ static tee_rc_t
 signed_body(tee_str_t in, tee_chat_endpoint_t endpoint, tee_signed_t *s,
     uint8_t output[32])
 {
-    return tee_signed_body(in, endpoint, &unit_alloc, s, output);
+    return tee_signed_body(in, endpoint, 0, &unit_alloc, s, output);
 }
 
 
@@ -323,6 +323,42 @@ signed_oom_run(void *ctx)
 }
 
 
+/* As the SDK reads it, these are right; others would read something else. */
+
+static void
+signed_strict(void)
+{
+    size_t        i;
+    uint8_t       output[32];
+    tee_str_t     in;
+    tee_signed_t  s;
+
+    static const char *const  cases[] = {
+        "{\"status\":200,\"body\":{" GOOD ",\"choices\":[]}}",
+        "{\"choices\":[],\"status\":200,\"body\":{" GOOD "}}",
+        "{" GOOD ",\"choices\":1,\"choices\":[]}",
+        "{\"tee_id\":1," GOOD ",\"choices\":[]}",
+        "{" GOOD ",\"choices\":[{\"x\":1,\"\\u0078\":1}]}"
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        in = unit_text(cases[i]);
+
+        unit_ok(tee_signed_body(in, TEE_CHAT, 0, &unit_alloc, &s, output)
+                == TEE_OK
+                && tee_signed_body(in, TEE_CHAT, 1, &unit_alloc, &s, output)
+                   == TEE_UNSUPPORTED
+                && s.signature_len == 0,
+                "read differently by others");
+    }
+
+    in = unit_text("{" GOOD ",\"choices\":[],\"Choices\":[]}");
+
+    unit_ok(tee_signed_body(in, TEE_CHAT, 0, &unit_alloc, &s, output)
+            == TEE_UNSUPPORTED, "a name in another case");
+}
+
+
 int
 main(void)
 {
@@ -330,6 +366,7 @@ main(void)
 
     signed_members();
     signed_outputs();
+    signed_strict();
     signed_verify();
     signed_fresh();
 

@@ -268,8 +268,15 @@ events_signed(void)
           "\nid: {}\n\n" DONE, "data: {\"choices\":[{\"delta\":"
           "{\"content\":\"a\"},\"finish_reason\":\"length\",\"index\":0}] "
           SIG " \nid: {}\n\n" DONE, "a", TEE_OK },
-        { "what was not the last", STOP TEXT("\"a\"") DONE,
-          STOP TEXT("\"a\"") OWN("null") DONE, "a", TEE_OK },
+        { "what was not the last", STOP TEXT("\"\"") DONE,
+          STOP TEXT("\"\"") OWN("null") DONE, "", TEE_OK },
+        { "an event of a type, without a choice",
+          TEXT("\"a\"") "event: ping\ndata: {}\n\n" STOP DONE,
+          TEXT("\"a\"") "event: ping\ndata: {}\n\n" STOPPED DONE, "a",
+          TEE_OK },
+        { "an event that says it is a message",
+          "event: message\n" TEXT("\"a\"") STOP DONE,
+          "event: message\n" TEXT("\"a\"") STOPPED DONE, "a", TEE_OK },
         { "two that may be the last", TEXT("\"a\"") STOP LAST("length")
           ",\"x\":{}}\n\n" USAGE DONE, TEXT("\"a\"") STOP USAGE LAST("length")
           ",\"x\":{}" SIG "\n\n" DONE, "a", TEE_OK },
@@ -318,8 +325,8 @@ events_signed(void)
           "[{\"function\": {\"arguments\": \"\", \"name\": \"\"}, "
           "\"id\": \"c\", \"type\": \"function\"}]", TEE_OK },
         { "no call whose end was not the last", LAST("tool_calls") "}\n\n"
-          TEXT("\"a\"") DONE, LAST("tool_calls") "}\n\n" TEXT("\"a\"")
-          OWN("null") DONE, "a", TEE_OK }
+          TEXT("\"\"") DONE, LAST("tool_calls") "}\n\n" TEXT("\"\"")
+          OWN("null") DONE, "", TEE_OK }
     };
 
     events_cases(cases, sizeof(cases) / sizeof(cases[0]));
@@ -403,8 +410,21 @@ events_unsigned(void)
         { "no end", TEXT("\"a\""), TEXT("\"a\""), NULL, TEE_INCOMPLETE },
         { "cut within an event", STOP "data: {\"a", STOP "data: {\"a", NULL,
           TEE_INCOMPLETE },
-        { "cut behind what was not the last", STOP TEXT("\"a\""),
-          STOP TEXT("\"a\""), NULL, TEE_INCOMPLETE },
+        { "cut behind what was not the last", STOP TEXT("\"\""),
+          STOP TEXT("\"\""), NULL, TEE_INCOMPLETE },
+        { "text behind the end", STOP TEXT("\"a\"") DONE,
+          STOP TEXT("\"a\"") DONE, NULL, TEE_UNSUPPORTED },
+        { "a choice in an event of a type", "event: x\n" TEXT("\"a\"") DONE,
+          "event: x\n" TEXT("\"a\"") DONE, NULL, TEE_UNSUPPORTED },
+        { "[DONE] of a type", STOP "event: x\n" DONE, STOP "event: x\n" DONE,
+          NULL, TEE_UNSUPPORTED },
+        { "a member twice", "data: {\"choices\":[],\"choices\":[]}\n\n" DONE,
+          "data: {\"choices\":[],\"choices\":[]}\n\n" DONE, NULL,
+          TEE_UNSUPPORTED },
+        { "a name in another case", "data: {\"Choices\":[]}\n\n" DONE,
+          "data: {\"Choices\":[]}\n\n" DONE, NULL, TEE_UNSUPPORTED },
+        { "a name with a long s", "data: {\"choice\\u017f\":[]}\n\n" DONE,
+          "data: {\"choice\\u017f\":[]}\n\n" DONE, NULL, TEE_UNSUPPORTED },
         { "cut in what shows that", STOP "data: {\"choices\":[{}]}",
           STOP "data: {\"choices\":[{}]}", NULL, TEE_INCOMPLETE },
         { "cut in another last one", STOP LAST("stop") "}",
@@ -504,7 +524,7 @@ events_verify(tee_str_t in, const uint8_t request[32])
     tee_signed_check_t   failed;
     tee_signed_stream_t  s;
 
-    tee_signed_stream_init(&s, MAX, &unit_alloc);
+    tee_signed_stream_init(&s, MAX, 1, &unit_alloc);
 
     rc = TEE_OK;
 

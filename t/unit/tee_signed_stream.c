@@ -54,7 +54,7 @@ stream_run(tee_str_t in, size_t step, size_t max, uint8_t output[32])
     tee_str_t            piece;
     tee_signed_stream_t  s;
 
-    tee_signed_stream_init(&s, max, &unit_alloc);
+    tee_signed_stream_init(&s, max, 0, &unit_alloc);
 
     rc = TEE_OK;
 
@@ -249,7 +249,7 @@ stream_no_id(void)
                       " \"id\": \"\", \"type\": \"function\"}]");
     in = unit_text(CALL("\"function\":{\"name\":\"f\"}") CALLS);
 
-    tee_signed_stream_init(&s, MAX, &unit_alloc);
+    tee_signed_stream_init(&s, MAX, 0, &unit_alloc);
     unit_ok(tee_signed_stream_read(&s, in) == TEE_OK, "a call without an id");
 
     tee_keccak256(none, want);
@@ -262,6 +262,57 @@ stream_no_id(void)
     unit_ok(tee_signed_stream_end(&s, output) == TEE_OK
             && memcmp(output, want, 32) == 0, "empty, as the SDK has it");
 
+    tee_signed_stream_free(&s);
+}
+
+
+/* As the SDK reads it, these are right; others would read something else. */
+
+static void
+stream_strict(void)
+{
+    size_t               i;
+    uint8_t              output[32];
+    tee_rc_t             loose, strict;
+    tee_str_t            in;
+    tee_signed_stream_t  s;
+
+    static const char *const  cases[] = {
+        TEXT("\"I will\"") DONE TEXT("\" not\"") STOP DONE,
+        TEXT("\"I will\"") STOP TEXT("\" not\"") STOP DONE,
+        TEXT("\"do\"") "event: x\n" TEXT("\" not\"") STOP DONE,
+        TEXT("\"a\"") "event:x\n" STOP DONE,
+        TEXT("\"a\"") STOP "event: x\n" DONE,
+        TEXT("\"a\"") STOP DONE DONE,
+        TEXT("\"a\"") STOP DONE "data: {}\n\n",
+        TEXT("\"a\"") "data: {\"x\":1,\"x\":1}\n\n" STOP DONE
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        in = unit_text(cases[i]);
+
+        tee_signed_stream_init(&s, MAX, 0, &unit_alloc);
+        loose = tee_signed_stream_read(&s, in);
+        loose = loose == TEE_OK ? tee_signed_stream_end(&s, output) : loose;
+        tee_signed_stream_free(&s);
+
+        tee_signed_stream_init(&s, MAX, 1, &unit_alloc);
+        strict = tee_signed_stream_read(&s, in);
+        strict = strict == TEE_OK ? tee_signed_stream_end(&s, output)
+                                  : strict;
+        tee_signed_stream_free(&s);
+
+        unit_ok(loose == TEE_OK && strict == TEE_UNSUPPORTED,
+                "read differently by others");
+    }
+
+    in = unit_text(": x\n\n" TEXT("\"a\"") "event: ping\ndata: {}\n\n"
+                   "event: message\nid: 1\n" STOP DONE ": x\n\n");
+
+    tee_signed_stream_init(&s, MAX, 1, &unit_alloc);
+    unit_ok(tee_signed_stream_read(&s, in) == TEE_OK
+            && tee_signed_stream_end(&s, output) == TEE_OK,
+            "read the same by all");
     tee_signed_stream_free(&s);
 }
 
@@ -281,7 +332,7 @@ stream_next(void)
 
     for (step = 1; step <= in.len; step++) {
         unit_memory_reset(0);
-        tee_signed_stream_init(&s, MAX, &unit_alloc);
+        tee_signed_stream_init(&s, MAX, 0, &unit_alloc);
 
         left = in;
         at = 0;
@@ -357,7 +408,7 @@ stream_ended(void)
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        tee_signed_stream_init(&s, MAX, &unit_alloc);
+        tee_signed_stream_init(&s, MAX, 0, &unit_alloc);
 
         in = unit_text(cases[i].in);
         unit_ok(tee_signed_stream_read(&s, in) == TEE_OK
@@ -437,6 +488,7 @@ main(void)
     stream_verified();
     stream_refused();
     stream_no_id();
+    stream_strict();
     stream_next();
     stream_ended();
     stream_limits();

@@ -85,12 +85,10 @@ write_table(void)
           "\"choices\":[{\"tee_id\":5}]}",
           "{\"tee\":0,\"TEE_x\":1,\"tee-x\":2,\"t\\u00e9e_\":3,\"tee\\\\_\":4,"
           "\"choices\":[{\"tee_id\":5}]", "", TEE_CHAT },
-        { "{\"tee_\":NaN,\"choices\":[{}],\"tee_\":-Infinity,\"tee_a\":\"\\\\\""
+        { "{\"tee_\":NaN,\"choices\":[{}],\"tee_b\":-Infinity,\"tee_a\":\"\\\\\""
           ",\"b\":NaN}", "{\"choices\":[{}],\"b\":NaN", "", TEE_CHAT },
-        { "{\"choices\":[{\"message\":{\"content\":\"a\"}}],"
-          "\"choices\":[{\"message\":{\"content\":\"b\"}}],\"error\":null}",
-          "{\"choices\":[{\"message\":{\"content\":\"a\"}}],"
-          "\"choices\":[{\"message\":{\"content\":\"b\"}}],\"error\":null",
+        { "{\"choices\":[{\"message\":{\"content\":\"b\"}}],\"error\":null}",
+          "{\"choices\":[{\"message\":{\"content\":\"b\"}}],\"error\":null",
           "b", TEE_CHAT },
         { "{\"choices\":[{\"finish_reason\":\"tool_calls\",\"message\":"
           "{\"content\":\"x\",\"tool_calls\":[{\"b\":1.0,\"a\":\"\xc3\xa9\"}]"
@@ -151,6 +149,21 @@ write_refused(void)
         { "{}", TEE_UNSUPPORTED, TEE_CHAT_COMPLETIONS },
         { "{}", TEE_UNSUPPORTED, TEE_CHAT_WEB_SEARCH },
         { "{\"choices\":[]}", TEE_UNSUPPORTED, TEE_CHAT },
+        { "{\"choices\":[{}],\"choices\":[{}]}", TEE_UNSUPPORTED, TEE_CHAT },
+        { "{\"choices\":[{}],\"x\":{\"a\":1,\"\\u0061\":1}}",
+          TEE_UNSUPPORTED, TEE_CHAT },
+        { "{\"choices\":[{}],\"Choices\":[]}", TEE_UNSUPPORTED, TEE_CHAT },
+        { "{\"choices\":[{\"Message\":{}}]}", TEE_UNSUPPORTED, TEE_CHAT },
+        { "{\"choices\":[{\"message\":{\"CONTENT\":1}}]}", TEE_UNSUPPORTED,
+          TEE_CHAT },
+        { "{\"choices\":[{\"message\":{\"content\":[{\"Text\":1}]}}]}",
+          TEE_UNSUPPORTED, TEE_CHAT },
+        { "{\"choice\\u017f\":[],\"choices\":[{}]}", TEE_UNSUPPORTED,
+          TEE_CHAT },
+        { "{\"choices\":[{}],\"to\\u212aen\":1,\"tool_calls\":1,"
+          "\"Tool_Calls\":1}", TEE_UNSUPPORTED, TEE_CHAT },
+        { "{\"content\":\"a\",\"Content\":\"b\"}", TEE_UNSUPPORTED,
+          TEE_CHAT_WEB_SEARCH },
         { "{\"choices\":[{},{}]}", TEE_UNSUPPORTED, TEE_CHAT },
         { "{\"choices\":[{\"index\":1}]}", TEE_UNSUPPORTED, TEE_CHAT },
         { "{\"choices\":[{\"index\":false}]}", TEE_UNSUPPORTED, TEE_CHAT },
@@ -285,7 +298,7 @@ write_round(void *ctx)
         text.len = w.len;
         text.data = w.data;
 
-        rc = tee_signed_body(text, c->endpoint, &unit_alloc, &t, claimed);
+        rc = tee_signed_body(text, c->endpoint, 1, &unit_alloc, &t, claimed);
     }
 
     if (rc == TEE_OK) {
