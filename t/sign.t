@@ -146,7 +146,7 @@ my %sent = (
 );
 signed("in $_", $m->stream($sent{$_}, type => 'application/json')) for sort keys %sent;
 signed('until the end', $m->says([ send => "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n$plain" ], ['close']));
-signed("type: $_", $m->whole($plain, type => $_)) for 'application/json; charset=utf-8', 'APPLICATION/JSON', 'application/json;x=y';
+signed("type: $_", $m->whole($plain, type => $_)) for 'application/json; charset=utf-8', 'APPLICATION/JSON', 'application/json;charset="UTF-8"';
 signed('201', $m->whole($plain, status => '201 Created')) if 0;
 is length signed('unbuffered', $m->whole($whole{big}), path => '/unbuffered/chat/completions')->{body}, length(signed('buffered', $m->whole($whole{big}))->{body}),
     'with buffers or without';
@@ -406,6 +406,9 @@ my $error = Tee::Model::event('{"error":{"message":"the provider failed"}}');
 my %unsigned = (
     'text' => [ $m->whole('Hello!', type => 'text/plain') ],
     'no type' => [ $m->whole($plain, type => undef) ],
+    'another charset' => [ $m->whole($plain, type => 'application/json; charset=iso-8859-1') ],
+    'an unknown parameter' => [ $m->whole($plain, type => 'application/json; x=y') ],
+    'events of another charset' => [ $m->whole(join('', @hello), type => 'text/event-stream; charset=utf-16') ],
     'no JSON' => [ $m->whole('Hello!') ],
     'JSON and more' => [ $m->whole("$plain x") ],
     'a part' => [ $m->whole(substr $plain, 0, -1) ],
@@ -578,6 +581,7 @@ my @lines = split /\n/, $t->read('logs/signed.log');
 my ($line) = grep m{^/chat 200}, @lines;
 like $line, qr/^\S+ 200 [0-9a-f]{64} [0-9a-f]{64} 1[0-9]{9}$/, 'hashes and time are variables';
 like $lines[-1], qr{^/plain/last \d+ - - -$}, 'which are empty elsewhere';
+is scalar(grep m{^\S+ (?:502|500|4\d\d) [0-9a-f]}, @lines), 0, 'and of what is refused or passes unsigned';
 is scalar(grep !m{^\S+ \d+ (?:[0-9a-f]{64} (?:[0-9a-f]{64} 1\d{9}|- -)|- - -)$}, @lines), 0, 'all or nothing';
 
 $t->finish;

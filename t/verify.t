@@ -240,9 +240,24 @@ fails('two contents, the last one changed', whole($good =~ s/"content": "([^"]*)
 
 fails($_->[0], whole($_->[1], @{ $_->[2] // [] }), 'unsigned|malformed|encoded|unsupported')
     for [ 'nothing', '' ], [ 'text', 'The answer is xyzzy.' ], [ 'a list', "[$good]" ], [ 'a part', substr $good, 0, -1 ], [ 'more', "$good x" ],
-    [ 'gzip', memGzip($good), [ fields => [ 'Content-Encoding' => 'gzip' ] ] ], [ 'another type', $good, [ type => 'text/plain' ] ];
+    [ 'gzip', memGzip($good), [ fields => [ 'Content-Encoding' => 'gzip' ] ] ], [ 'another type', $good, [ type => 'text/plain' ] ],
+    [ 'a part that is whole', $good, [ status => '206 Partial Content', fields => [ 'Content-Range' => 'bytes 0-9/10' ] ] ], [ 'an encoding of no name', $good, [ fields => [ 'Content-Encoding' => 'x-none' ] ] ];
+
+{
+    my $r = ask(whole($good, type => 'application/json; charset=iso-8859-1'));
+    is_deeply [ $r->{status}, scalar $r->header('content-type'), $r->{body} ], [ 200, 'application/json', $good ], 'a label that nobody has signed is removed';
+    my $b = '{"model":"m","prompt":"p"}';
+    my @e = ('data: ' . attach({ choices => [ { text => 'xyzzy', index => num(0), finish_reason => 'stop' } ] }, endpoint => 'completions', body => $b) . "\n\n", "data: [DONE]\n\n");
+    fails('events of what does not stream', $m->stream(\@e), 'unsigned|unsupported', to => '/completions', body => $b);
+}
 
 # -- sizes
+
+{
+    my $script = $m->says([ send => "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{" ], ['wait'], ['close']);
+    fails('a length that is too large is enough', $script, 'too_large', in => '/small');
+    $m->go($script);
+}
 
 fails('larger than may be', whole(attach(parse(Tee::Model::encode(Tee::Model::answer('xyzzy' x 40_000))))), 'too_large', in => '/small');
 fails('larger, of no told length', $m->stream([ unpack '(a1000)*', attach(parse(Tee::Model::encode(Tee::Model::answer('xyzzy' x 40_000)))) ], type => 'application/json'), 'too_large', in => '/small');
@@ -280,6 +295,11 @@ for my $status ('400 Bad', '402 Pay', '429 Slow', '500 Error', '503 Away') {
     unlike $r->{body}, $words, "hide: $n, nothing of it";
     $r = ask($script, in => '/errors');
     is_deeply [ $r->{status}, $r->{body}, scalar $r->header('x-tee-verified') ], [ $n, '{"error":"xyzzy"}', 'false' ], "pass: $n";
+}
+
+{
+    my $r = ask(whole(memGzip('{"error":"xyzzy"}'), status => '500 No', fields => [ 'Content-Encoding' => 'gzip' ]));
+    is_deeply [ $r->{status}, $r->json->{reason}, $r->header('content-encoding') ], [ 500, 'unsigned_error' ], 'hide: an error that is compressed';
 }
 
 is ask(whole($good, status => '404 Not'), in => '/errors')->header('x-tee-verified'), 'false', 'an error is never verified';
@@ -380,6 +400,8 @@ for my $name (sort keys %bad) {
 
     is "@wrong", '', 'streams that are cut anywhere have no good end';
 }
+
+like $t->log, qr/\[error\].*tee verify:.*cut/, 'which is logged';
 
 # held until the verdict; live until the last
 

@@ -74,7 +74,7 @@ sub _conf {
         $self->{user} == 0 ? 'user root;' : '',
         $ENV{TEE_SANITIZE} ? 'env ASAN_OPTIONS; env LSAN_OPTIONS; env UBSAN_OPTIONS; env LD_PRELOAD;' : '',
         $self->{main} // '',
-        'events { worker_connections 1024; }',
+        "events { worker_connections @{[ $self->{connections} // 1024 ]}; }",
         'http {',
         "    access_log $dir/logs/access.log;",
         map("    ${_}_temp_path $dir/tmp/$_;", qw(client_body proxy fastcgi uwsgi scgi)),
