@@ -201,8 +201,19 @@ ngx_http_tee_asked_endpoint(ngx_http_request_t *r,
 {
     ngx_http_tee_asked_path_t  *path;
 
+    static ngx_str_t  encoding = ngx_string("Content-Encoding");
+
     if (r->method != NGX_HTTP_POST) {
         return TEE_DONE;
+    }
+
+    /* whoever is asked might read something else than is hashed */
+
+    if (ngx_http_tee_field(&r->headers_in.headers, &encoding, 0)
+        || (r->headers_in.content_type
+            && !ngx_http_tee_is_utf8(&r->headers_in.content_type->value)))
+    {
+        return TEE_UNSUPPORTED;
     }
 
     if (conf->endpoint != NGX_HTTP_TEE_ENDPOINT_AUTO) {
@@ -649,11 +660,22 @@ ngx_int_t
 ngx_http_tee_asked_check(ngx_conf_t *cf, const char *directive)
 {
     ngx_str_t                      *body;
+    ngx_uint_t                      i;
     const char                     *why;
-    ngx_module_t                   *proxy;
+    ngx_module_t                   *module;
     ngx_http_upstream_conf_t       *ucf;
     ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_complex_value_t      **method;
     ngx_http_tee_asked_loc_conf_t  *alcf;
+
+    static const char  *modules[] = {
+        "ngx_http_proxy_module",
+        "ngx_http_grpc_module",
+        "ngx_http_uwsgi_module",
+        "ngx_http_fastcgi_module",
+        "ngx_http_scgi_module",
+        NULL
+    };
 
     ngx_http_tee_threads_use(cf);
 
@@ -669,34 +691,41 @@ ngx_http_tee_asked_check(ngx_conf_t *cf, const char *directive)
 
     alcf->directive = directive;
 
-    proxy = ngx_http_tee_find_module(cf, "ngx_http_proxy_module");
+    body = ngx_http_tee_conf_value(cf, modules[0], "proxy_set_body");
+    method = ngx_http_tee_conf_value(cf, modules[0], "proxy_method");
 
-    if (proxy == NULL) {
-        return NGX_OK;
-    }
-
-    /* its configuration begins with that of its upstream */
-
-    ucf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf[proxy->ctx_index];
-
-    body = ngx_http_tee_conf_value(cf, "ngx_http_proxy_module",
-                                   "proxy_set_body");
     why = NULL;
 
     if (body && body->len) {
         why = "\"proxy_set_body\" would send something else than was asked";
 
-    } else if (ucf->pass_request_body == 0) {
-        why = "\"proxy_pass_request_body off\" would not send what was asked";
+    } else if (method && *method) {
+        why = "\"proxy_method\" would ask for something else";
+    }
 
-    } else if (ucf->store > 0
+    for (i = 0; modules[i]; i++) {
+        module = ngx_http_tee_find_module(cf, modules[i]);
+
+        if (module == NULL) {
+            continue;
+        }
+
+        /* the configuration of each begins with that of its upstream */
+
+        ucf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf[module->ctx_index];
+
+        if (ucf->pass_request_body == 0) {
+            why = "\"pass_request_body off\" would not send what was asked";
+        }
+
+        if (ucf->store > 0
 #if (NGX_HTTP_CACHE)
-               || ucf->cache > 0
+            || ucf->cache > 0
 #endif
-              )
-    {
-        why = "an answer belongs to one request: no \"proxy_cache\" or "
-              "\"proxy_store\"";
+           )
+        {
+            why = "an answer belongs to one request: no cache or store";
+        }
     }
 
     if (why == NULL) {

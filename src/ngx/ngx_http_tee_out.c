@@ -21,6 +21,10 @@ static ngx_int_t ngx_http_tee_out_send(ngx_http_request_t *r,
 static void ngx_http_tee_held_cleanup(void *data);
 
 
+#define ngx_http_tee_waits(r)                                                 \
+    ((r)->buffered || (r)->postponed || (r)->connection->buffered)
+
+
 void
 ngx_http_tee_out_init(ngx_http_tee_out_t *o,
     ngx_http_output_body_filter_pt next, ngx_buf_tag_t tag, ngx_uint_t bit)
@@ -195,7 +199,9 @@ ngx_http_tee_out_more(ngx_http_request_t *r, ngx_http_tee_out_t *o)
     ngx_int_t     rc;
     ngx_chain_t  *none;
 
-    if (!r->connection->buffered) {
+    /* a filter below may wait for a subrequest, with nothing in a buffer */
+
+    if (!ngx_http_tee_waits(r)) {
         return NGX_OK;
     }
 
@@ -255,7 +261,7 @@ ngx_http_tee_chain_drop(ngx_http_request_t *r, ngx_chain_t *in,
         in->buf->file_pos = in->buf->file_last;
     }
 
-    return r->connection->buffered ? next(r, NULL) : NGX_OK;
+    return ngx_http_tee_waits(r) ? next(r, NULL) : NGX_OK;
 }
 
 

@@ -374,6 +374,12 @@ ngx_http_tee_sign_events(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx)
         rc = ngx_http_tee_sign_next(ctx);
 
         if (rc == TEE_OK) {
+
+            if (ctx->events.error && !ctx->unsigned_rest) {
+                ctx->unsigned_rest = 1;
+                ngx_http_tee_count(NGX_HTTP_TEE_SIGN_UNSIGNED);
+            }
+
             continue;
         }
 
@@ -572,6 +578,10 @@ ngx_http_tee_sign_done(ngx_http_request_t *r, void *data)
     r->connection->buffered &= ~NGX_HTTP_TEE_BUFFERED_SIGNED;
 
     if (r->connection->error) {
+
+        /* nobody gets it, and nobody asks for it again */
+
+        ctx->state = NGX_HTTP_TEE_SIGN_DONE;
         return;
     }
 

@@ -157,6 +157,12 @@ ngx_http_tee_sign_handler(ngx_http_request_t *r)
         }
 
         ctx->conf = slcf;
+
+        /* behind an error_page it would still be that of the error, and the
+         * answer would look like one of nginx's own */
+
+        r->err_status = 0;
+
         ngx_http_set_ctx(r, ctx, ngx_http_tee_sign_module);
     }
 

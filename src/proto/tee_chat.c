@@ -32,6 +32,10 @@ typedef struct {
 } tee_chat_t;
 
 
+static tee_rc_t tee_chat_write(tee_str_t body, tee_chat_endpoint_t endpoint,
+    const tee_chat_fields_t *fields, int strict, const tee_alloc_t *alloc,
+    tee_write_t *w);
+static int tee_chat_cased(const tee_json_t *root);
 static tee_rc_t tee_chat_check(const tee_chat_t *c);
 static tee_rc_t tee_chat_members(tee_write_t *w, const tee_chat_t *c);
 static int tee_chat_after(const tee_chat_t *c, const tee_str_t *last,
@@ -78,11 +82,21 @@ tee_rc_t
 tee_chat_canonical(tee_str_t body, tee_chat_endpoint_t endpoint,
     const tee_chat_fields_t *fields, const tee_alloc_t *alloc, tee_write_t *w)
 {
+    return tee_chat_write(body, endpoint, fields, 0, alloc, w);
+}
+
+
+static tee_rc_t
+tee_chat_write(tee_str_t body, tee_chat_endpoint_t endpoint,
+    const tee_chat_fields_t *fields, int strict, const tee_alloc_t *alloc,
+    tee_write_t *w)
+{
     tee_rc_t         rc;
     tee_chat_t       c;
     tee_json_doc_t   doc;
 
-    rc = tee_canon_parse(body, TEE_CHAT_NODES, alloc, &doc);
+    rc = strict ? tee_canon_parse_once(body, TEE_CHAT_NODES, alloc, &doc)
+                : tee_canon_parse(body, TEE_CHAT_NODES, alloc, &doc);
 
     if (rc != TEE_OK) {
         return rc;
@@ -94,6 +108,9 @@ tee_chat_canonical(tee_str_t body, tee_chat_endpoint_t endpoint,
 
     if (doc.root->type != TEE_JSON_OBJECT) {
         rc = TEE_MALFORMED;
+
+    } else if (strict && tee_chat_cased(doc.root)) {
+        rc = TEE_UNSUPPORTED;
 
     } else if (endpoint == TEE_CHAT_WEB_SEARCH) {
         rc = tee_chat_web_search(w, doc.root);
@@ -131,7 +148,7 @@ tee_chat_hash(tee_str_t body, tee_chat_endpoint_t endpoint,
     tee_keccak_init(&k);
     tee_write_sink(&w, buf, sizeof(buf), tee_chat_sink, &k);
 
-    rc = tee_chat_canonical(body, endpoint, fields, alloc, &w);
+    rc = tee_chat_write(body, endpoint, fields, 1, alloc, &w);
 
     if (rc == TEE_OK) {
         tee_write_flush(&w);
@@ -149,6 +166,63 @@ static void
 tee_chat_sink(void *ctx, tee_str_t piece)
 {
     tee_keccak_update(ctx, piece.data, piece.len);
+}
+
+
+/* What is signed as it was written needs no look. */
+
+static int
+tee_chat_cased(const tee_json_t *root)
+{
+    const tee_json_t  *m, *v, *function;
+
+    static const char *const  names[] = {
+        "arguments", "aspect_ratio", "content", "file", "filename", "function",
+        "id", "max_tokens", "messages", "model", "n", "name", "prompt", "query",
+        "response_format", "role", "stop", "stream", "temperature", "text",
+        "tool_call_id", "tool_calls", "tools", "type", "web_search"
+    };
+
+    static const size_t  n = sizeof(names) / sizeof(names[0]);
+
+    if (tee_canon_cased(root, names, n)) {
+        return 1;
+    }
+
+    m = tee_canon_get(root, "messages");
+
+    for (m = m && m->type == TEE_JSON_ARRAY ? m->child : NULL; m; m = m->next)
+    {
+        if (tee_canon_cased(m, names, n)) {
+            return 1;
+        }
+
+        v = tee_canon_get(m, "content");
+
+        for (v = v && v->type == TEE_JSON_ARRAY ? v->child : NULL; v;
+             v = v->next)
+        {
+            if (tee_canon_cased(v, names, n)) {
+                return 1;
+            }
+        }
+
+        v = tee_canon_get(m, "tool_calls");
+
+        for (v = v && v->type == TEE_JSON_ARRAY ? v->child : NULL; v;
+             v = v->next)
+        {
+            function = tee_canon_get(v, "function");
+
+            if (tee_canon_cased(v, names, n)
+                || tee_canon_cased(function, names, n))
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 

@@ -60,8 +60,12 @@ TEE_MUST_CHECK tee_rc_t tee_chat_canonical(tee_str_t body,
     tee_chat_endpoint_t endpoint, const tee_chat_fields_t *fields,
     const tee_alloc_t *alloc, tee_write_t *w);
 
-/* The hash of this text, which is nowhere in memory as a whole; the same
- * results, and "hash" is cleared on failure. */
+/*
+ * The hash of this text, which is nowhere in memory as a whole.  The same
+ * results, but what whoever is asked might read differently is TEE_UNSUPPORTED:
+ * a member that is there twice, or whose name differs from one that is signed
+ * in its case alone.  "hash" is cleared on failure.
+ */
 
 TEE_MUST_CHECK tee_rc_t tee_chat_hash(tee_str_t body,
     tee_chat_endpoint_t endpoint, const tee_chat_fields_t *fields,

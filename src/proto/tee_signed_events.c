@@ -344,7 +344,7 @@ tee_signed_events_event(tee_signed_events_t *e, tee_event_t *kind)
         }
 
     } else {
-        rc = tee_canon_parse_once(text, TEE_SIGNED_NODES, e->alloc, &doc);
+        rc = tee_canon_parse_once(text, TEE_SIGNED_EVENT_NODES, e->alloc, &doc);
 
         if (rc != TEE_OK) {
             return rc;

@@ -11,14 +11,8 @@
 #include <tee_text.h>
 
 
-/* As long as the longest name below. */
-
-#define TEE_SIGNED_MAX_NAME  16
-
-
 static tee_rc_t tee_signed_calls(const tee_json_t *calls,
     const tee_alloc_t *alloc, uint8_t output[32]);
-static size_t tee_signed_fold(tee_str_t name, uint8_t *to);
 
 
 /* What is read of an answer, and what clients read beside it. */
@@ -175,78 +169,9 @@ tee_signed_content(tee_keccak_t *k, const tee_json_t *content)
 tee_rc_t
 tee_signed_names(const tee_json_t *object)
 {
-    size_t             i, len;
-    uint8_t            name[TEE_SIGNED_MAX_NAME];
-    tee_str_t          folded;
-    const tee_json_t  *v;
-
-    if (object == NULL || object->type != TEE_JSON_OBJECT) {
-        return TEE_OK;
-    }
-
-    for (v = object->child; v; v = v->next) {
-        len = tee_signed_fold(v->name, name);
-
-        if (len == v->name.len && memcmp(name, v->name.data, len) == 0) {
-            continue;
-        }
-
-        folded.len = len;
-        folded.data = name;
-
-        for (i = 0; i < sizeof(tee_signed_known) / sizeof(char *); i++) {
-            if (tee_text_is(folded, tee_signed_known[i])) {
-                return TEE_UNSUPPORTED;
-            }
-        }
-    }
-
-    return TEE_OK;
-}
-
-
-/* In small letters, as Unicode's simple folding has it where that ends in
- * ASCII; 0 if it is none of the names anyway. */
-
-static size_t
-tee_signed_fold(tee_str_t name, uint8_t *to)
-{
-    size_t          i, len;
-    uint8_t         ch;
-    const uint8_t  *p;
-
-    for (i = 0, len = 0; i < name.len; i++) {
-
-        if (len == TEE_SIGNED_MAX_NAME) {
-            return 0;
-        }
-
-        p = name.data + i;
-        ch = *p;
-
-        if (ch >= 'A' && ch <= 'Z') {
-            ch = (uint8_t) (ch | 0x20);
-
-        } else if (name.len - i > 1 && ch == 0xc5 && p[1] == 0xbf) {
-
-            /* U+017F, a long s */
-
-            ch = 's';
-            i += 1;
-
-        } else if (name.len - i > 2 && ch == 0xe2 && p[1] == 0x84
-                   && p[2] == 0xaa)
-        {
-            /* U+212A, of Kelvin */
-
-            ch = 'k';
-            i += 2;
-        }
-
-        to[len++] = ch;
-    }
-
-    return len;
+    return tee_canon_cased(object, tee_signed_known,
+                           sizeof(tee_signed_known) / sizeof(char *))
+           ? TEE_UNSUPPORTED : TEE_OK;
 }
 
 

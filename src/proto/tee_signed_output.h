@@ -18,15 +18,11 @@
 
 /* The values in an answer or an event. */
 
-#define TEE_SIGNED_NODES  262144
+#define TEE_SIGNED_NODES        262144
+#define TEE_SIGNED_EVENT_NODES  8192
 
-/*
- * Some readers match names without regard to case, and find more in an object
- * than others do.
- *
- * TEE_OK, or TEE_UNSUPPORTED: a member of this object, if it is one, has a name
- * that differs from one with a meaning in its case alone
- */
+/* TEE_UNSUPPORTED if a member of this object, if it is one, has a name that
+ * differs from one with a meaning in its case alone; else TEE_OK. */
 
 TEE_MUST_CHECK tee_rc_t tee_signed_names(const tee_json_t *object);
 

@@ -202,8 +202,8 @@ tee_signed_event(tee_signed_stream_t *s)
     }
 
     rc = s->strict
-         ? tee_canon_parse_once(text, TEE_SIGNED_NODES, s->alloc, &doc)
-         : tee_canon_parse(text, TEE_SIGNED_NODES, s->alloc, &doc);
+         ? tee_canon_parse_once(text, TEE_SIGNED_EVENT_NODES, s->alloc, &doc)
+         : tee_canon_parse(text, TEE_SIGNED_EVENT_NODES, s->alloc, &doc);
 
     if (rc != TEE_OK) {
         return rc;

@@ -17,6 +17,7 @@ static tee_rc_t tee_canon_order(tee_json_t *root, int once);
 static int tee_canon_digits(const tee_json_t *v);
 static tee_json_t *tee_canon_sort(tee_json_t *list, size_t n);
 
+static size_t tee_canon_fold(tee_str_t name, uint8_t *to);
 static void tee_canon_scalar(tee_write_t *w, const tee_json_t *v);
 static void tee_canon_number(tee_write_t *w, const tee_json_t *v);
 static size_t tee_canon_plain(tee_str_t text);
@@ -457,4 +458,82 @@ tee_canon_int(const tee_json_t *v)
     }
 
     return 1;
+}
+
+
+int
+tee_canon_cased(const tee_json_t *object, const char *const *names, size_t n)
+{
+    size_t             i, len;
+    uint8_t            name[TEE_CANON_MAX_NAME];
+    tee_str_t          folded;
+    const tee_json_t  *v;
+
+    if (object == NULL || object->type != TEE_JSON_OBJECT) {
+        return 0;
+    }
+
+    for (v = object->child; v; v = v->next) {
+        len = tee_canon_fold(v->name, name);
+
+        if (len == v->name.len && memcmp(name, v->name.data, len) == 0) {
+            continue;
+        }
+
+        folded.len = len;
+        folded.data = name;
+
+        for (i = 0; i < n; i++) {
+            if (tee_text_is(folded, names[i])) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+/* In small letters, as Unicode's simple folding has it where that ends in
+ * ASCII; 0 if it is none of the names anyway. */
+
+static size_t
+tee_canon_fold(tee_str_t name, uint8_t *to)
+{
+    size_t          i, len;
+    uint8_t         ch;
+    const uint8_t  *p;
+
+    for (i = 0, len = 0; i < name.len; i++) {
+
+        if (len == TEE_CANON_MAX_NAME) {
+            return 0;
+        }
+
+        p = name.data + i;
+        ch = *p;
+
+        if (ch >= 'A' && ch <= 'Z') {
+            ch = (uint8_t) (ch | 0x20);
+
+        } else if (name.len - i > 1 && ch == 0xc5 && p[1] == 0xbf) {
+
+            /* U+017F, a long s */
+
+            ch = 's';
+            i += 1;
+
+        } else if (name.len - i > 2 && ch == 0xe2 && p[1] == 0x84
+                   && p[2] == 0xaa)
+        {
+            /* U+212A, of Kelvin */
+
+            ch = 'k';
+            i += 2;
+        }
+
+        to[len++] = ch;
+    }
+
+    return len;
 }

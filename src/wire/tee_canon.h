@@ -64,6 +64,17 @@ int tee_canon_is(const tee_json_t *v, const char *text);
 
 int tee_canon_cmp(tee_str_t a, tee_str_t b);
 
+/*
+ * 1 if a member of this object, if it is one, has a name that differs from one
+ * of "names", which are lower case, in its case alone: some readers match
+ * without regard to it, and find more in an object than others do.
+ */
+
+#define TEE_CANON_MAX_NAME  24
+
+int tee_canon_cased(const tee_json_t *object, const char *const *names,
+    size_t n);
+
 /* What bool() says; 0 for NULL. */
 
 int tee_canon_true(const tee_json_t *v);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include <tee_canon.h>
 #include <tee_chat.h>
 #include <tee_keccak.h>
 
@@ -45,12 +46,30 @@ static const tee_str_t  chat_july_names[] = {
 static const tee_chat_fields_t  chat_july = { 6, chat_july_names };
 
 
+/* A member is there twice. */
+
+static int
+chat_differs(tee_str_t in)
+{
+    tee_rc_t        rc;
+    tee_json_doc_t  doc;
+
+    rc = tee_canon_parse_once(in, 131072, &unit_alloc, &doc);
+
+    if (rc == TEE_OK) {
+        tee_json_free(&doc);
+    }
+
+    return rc == TEE_UNSUPPORTED;
+}
+
+
 static tee_rc_t
 chat_run(tee_str_t in, tee_chat_endpoint_t endpoint,
     const tee_chat_fields_t *fields, tee_write_t *w)
 {
     uint8_t    hash[32], want[32];
-    tee_rc_t   rc;
+    tee_rc_t   rc, hashed;
     tee_str_t  text;
 
     tee_write_grow(w, &unit_alloc);
@@ -69,7 +88,15 @@ chat_run(tee_str_t in, tee_chat_endpoint_t endpoint,
         return rc;
     }
 
-    if (tee_chat_hash(in, endpoint, fields, &unit_alloc, hash) != rc) {
+    hashed = tee_chat_hash(in, endpoint, fields, &unit_alloc, hash);
+
+    /* what others might read differently has a text, but no hash */
+
+    if (hashed == TEE_UNSUPPORTED && chat_differs(in)) {
+        return rc;
+    }
+
+    if (hashed != rc) {
         return unit_memory.fail ? TEE_NOMEM : TEE_DONE;
     }
 
@@ -458,10 +485,49 @@ chat_oom(void)
 }
 
 
+/* Whoever is asked might read something else. */
+
+static void
+chat_strict(void)
+{
+    size_t     i;
+    uint8_t    hash[32];
+    tee_str_t  in;
+
+    static const char *const  cases[] = {
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"a\"}],"
+        "\"Messages\":[]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"a\"}],"
+        "\"messages\":[{\"role\":\"system\",\"content\":\"b\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"a\","
+        "\"CONTENT\":\"b\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"
+        "[{\"type\":\"text\",\"text\":\"a\",\"Text\":\"b\"}]}]}",
+        "{\"model\":\"m\",\"message\\u017f\":[],\"messages\":[{\"role\":"
+        "\"system\",\"content\":\"a\"}]}"
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        in = unit_text(cases[i]);
+
+        unit_ok(tee_chat_hash(in, TEE_CHAT, &tee_chat_newest, &unit_alloc,
+                              hash)
+                == TEE_UNSUPPORTED, "read differently: %s", cases[i]);
+    }
+
+    in = unit_text("{\"model\":\"m\",\"messages\":[{\"role\":\"system\","
+                   "\"content\":\"a\"}],\"tools\":[{\"Name\":1}],\"X\":1}");
+
+    unit_ok(tee_chat_hash(in, TEE_CHAT, &tee_chat_newest, &unit_alloc, hash)
+            == TEE_OK, "what is signed as it is may have any name");
+}
+
+
 int
 main(void)
 {
     chat_bodies();
+    chat_strict();
     chat_messages();
     chat_others();
     chat_fields();
