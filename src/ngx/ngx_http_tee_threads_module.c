@@ -231,7 +231,9 @@ ngx_http_tee_runner_next(ngx_http_tee_job_t *finished)
         ngx_http_tee_threads.woken = 1;
     }
 
-    if (!ngx_queue_empty(&ngx_http_tee_threads.waiting)) {
+    /* a worker that is told to go at once waits for its threads */
+
+    if (!ngx_terminate && !ngx_queue_empty(&ngx_http_tee_threads.waiting)) {
         q = ngx_queue_head(&ngx_http_tee_threads.waiting);
         ngx_queue_remove(q);
 
