@@ -5,6 +5,7 @@
 
 
 #include <ngx_http_tee.h>
+#include <ngx_http_tee_asked.h>
 #include <ngx_http_tee_gateway_ctx.h>
 
 
@@ -86,6 +87,10 @@ ngx_http_tee_gateway_log(ngx_http_request_t *r)
     r->unparsed_uri = outer->unparsed_uri;
     r->request_body = NULL;
     r->upstream = NULL;
+
+    /* hashes of what was sealed tell it to who can guess it */
+
+    ngx_http_set_ctx(r, NULL, ngx_http_tee_asked_module);
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
     v = cmcf->variables.elts;
