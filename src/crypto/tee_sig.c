@@ -6,8 +6,10 @@
 
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -31,7 +33,8 @@ struct tee_sig_key_s {
 };
 
 
-static tee_rc_t tee_sig_spki_read(tee_str_t spki, size_t *modulus_len);
+static tee_rc_t tee_sig_spki_read(tee_str_t spki, tee_str_t *n, tee_str_t *e);
+static EVP_PKEY *tee_sig_public(tee_str_t n, tee_str_t e);
 static int tee_sig_natural(tee_str_t *n);
 static int tee_sig_pss(EVP_PKEY_CTX *ctx);
 static tee_rc_t tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig);
@@ -56,20 +59,18 @@ static const uint8_t  tee_sig_rsa[] = {
 tee_rc_t
 tee_sig_spki(tee_str_t spki)
 {
-    size_t  modulus_len;
+    tee_str_t  n, e;
 
-    return tee_sig_spki_read(spki, &modulus_len);
+    return tee_sig_spki_read(spki, &n, &e);
 }
 
 
 static tee_rc_t
-tee_sig_spki_read(tee_str_t spki, size_t *modulus_len)
+tee_sig_spki_read(tee_str_t spki, tee_str_t *n, tee_str_t *e)
 {
     size_t     bits;
     uint8_t    top;
-    tee_str_t  in, info, alg, key, rsa, n, e;
-
-    *modulus_len = 0;
+    tee_str_t  in, info, alg, key, rsa;
 
     in = spki;
 
@@ -99,37 +100,78 @@ tee_sig_spki_read(tee_str_t spki, size_t *modulus_len)
 
     if (tee_der_read(&key, TEE_DER_SEQUENCE, &rsa) != TEE_OK
         || key.len != 0
-        || tee_der_read(&rsa, TEE_DER_INTEGER, &n) != TEE_OK
-        || tee_der_read(&rsa, TEE_DER_INTEGER, &e) != TEE_OK
+        || tee_der_read(&rsa, TEE_DER_INTEGER, n) != TEE_OK
+        || tee_der_read(&rsa, TEE_DER_INTEGER, e) != TEE_OK
         || rsa.len != 0
-        || !tee_sig_natural(&n)
-        || !tee_sig_natural(&e))
+        || !tee_sig_natural(n)
+        || !tee_sig_natural(e))
     {
         return TEE_MALFORMED;
     }
 
-    if (n.len > TEE_RSA_MAX_BITS / 8) {
+    if (n->len > TEE_RSA_MAX_BITS / 8) {
         return TEE_UNSUPPORTED;
     }
 
-    bits = n.len * 8;
+    bits = n->len * 8;
 
-    for (top = n.data[0]; !(top & 0x80); top = (uint8_t) (top << 1)) {
+    for (top = n->data[0]; !(top & 0x80); top = (uint8_t) (top << 1)) {
         bits--;
     }
 
     if (bits < TEE_RSA_MIN_BITS
-        || e.len > 4
-        || (e.len == 1 && e.data[0] < 3)
-        || !(n.data[n.len - 1] & 1)
-        || !(e.data[e.len - 1] & 1))
+        || e->len > 4
+        || (e->len == 1 && e->data[0] < 3)
+        || !(n->data[n->len - 1] & 1)
+        || !(e->data[e->len - 1] & 1))
     {
         return TEE_UNSUPPORTED;
     }
 
-    *modulus_len = n.len;
-
     return TEE_OK;
+}
+
+
+/* Of the numbers: libcrypto's decoders take ten times as long as what is done
+ * with the key. */
+
+static EVP_PKEY *
+tee_sig_public(tee_str_t n, tee_str_t e)
+{
+    size_t          i;
+    uint8_t         modulus[TEE_RSA_MAX_BITS / 8];
+    EVP_PKEY       *pkey;
+    uint32_t        exponent;
+    OSSL_PARAM      params[3];
+    EVP_PKEY_CTX   *ctx;
+
+    static const union { uint16_t n; uint8_t first; }  little = { 1 };
+
+    for (i = 0; i < n.len; i++) {
+        modulus[i] = n.data[little.first ? n.len - 1 - i : i];
+    }
+
+    for (exponent = 0, i = 0; i < e.len; i++) {
+        exponent = exponent << 8 | e.data[i];
+    }
+
+    params[0] = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, modulus, n.len);
+    params[1] = OSSL_PARAM_construct_uint32(OSSL_PKEY_PARAM_RSA_E, &exponent);
+    params[2] = OSSL_PARAM_construct_end();
+
+    pkey = NULL;
+    ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+
+    if (ctx == NULL
+        || EVP_PKEY_fromdata_init(ctx) != 1
+        || EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
+    {
+        pkey = NULL;
+    }
+
+    EVP_PKEY_CTX_free(ctx);
+
+    return pkey;
 }
 
 
@@ -160,12 +202,11 @@ tee_sig_natural(tee_str_t *n)
 tee_rc_t
 tee_sig_verify(tee_str_t spki, tee_str_t msg, tee_str_t sig)
 {
-    size_t          len;
-    tee_rc_t        rc;
-    EVP_PKEY       *pkey;
-    const uint8_t  *p;
+    tee_rc_t    rc;
+    EVP_PKEY   *pkey;
+    tee_str_t   n, e;
 
-    rc = tee_sig_spki_read(spki, &len);
+    rc = tee_sig_spki_read(spki, &n, &e);
 
     if (rc != TEE_OK) {
         return rc;
@@ -173,14 +214,13 @@ tee_sig_verify(tee_str_t spki, tee_str_t msg, tee_str_t sig)
 
     /* RFC 8017, 8.1.2, 1: no shorter form, and no leading zeros */
 
-    if (sig.len != len) {
+    if (sig.len != n.len) {
         return TEE_CRYPTO;
     }
 
     ERR_set_mark();
 
-    p = spki.data;
-    pkey = d2i_PUBKEY(NULL, &p, (long) spki.len);
+    pkey = tee_sig_public(n, e);
 
     if (pkey) {
         rc = tee_sig_check(pkey, msg, sig);
