@@ -6,6 +6,7 @@
 
 #include <ngx_http_tee.h>
 #include <ngx_http_tee_client_ctx.h>
+#include <ngx_http_tee_threads.h>
 #include <ngx_http_tee_verify.h>
 #include <tee_text.h>
 
@@ -117,6 +118,7 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->whom = whom;
 
     ngx_http_tee_problem_location(cf);
+    ngx_http_tee_threads_use(cf);
 
     ngx_http_tee_verify_answered_by(cf, ngx_http_tee_client_answerer,
                                     ngx_http_tee_client_inner);

@@ -142,6 +142,7 @@ typedef struct {
     ngx_http_tee_held_t            body;
     tee_str_t                      inner;
     u_char                        *text;       /* if that is not the body */
+    ngx_int_t                      shaped;     /* how that has ended */
     tee_ohttp_request_seal_t       seal;
     ngx_http_tee_client_saved_t    saved;
     ngx_str_t                      shown;      /* the URI in its place */
@@ -161,6 +162,7 @@ typedef struct {
 
     unsigned                       reading:1;  /* the application's body */
     unsigned                       read:1;
+    unsigned                       shaping:1;  /* a thread does it */
     unsigned                       stream:1;   /* events are asked for */
     unsigned                       sealed:1;
     unsigned                       hidden:1;   /* the saved request */

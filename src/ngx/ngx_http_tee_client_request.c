@@ -6,6 +6,23 @@
 
 #include <ngx_http_tee.h>
 #include <ngx_http_tee_client_ctx.h>
+#include <ngx_http_tee_threads.h>
+
+
+/* Shaping less than this takes a fraction of a millisecond. */
+
+#define NGX_HTTP_TEE_CLIENT_INLINE  32768
+
+
+/* The data of a thread's job. */
+
+typedef struct {
+    ngx_http_tee_client_ctx_t     *ctx;
+    tee_inner_endpoint_t           endpoint;
+    tee_inner_t                    inner;
+    tee_write_t                    w;
+    tee_rc_t                       rc;
+} ngx_http_tee_client_shape_t;
 
 
 /*
@@ -23,9 +40,16 @@ static void ngx_http_tee_client_fail(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_tee_client_take(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
-static ngx_int_t ngx_http_tee_client_shape(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_client_json(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static void ngx_http_tee_client_shape_work(void *data);
+static void ngx_http_tee_client_shape_done(ngx_http_request_t *r, void *data);
+static ngx_int_t ngx_http_tee_client_shaped(ngx_http_request_t *r,
+    ngx_http_tee_client_shape_t *shape);
+static void ngx_http_tee_client_shaped_handler(ngx_http_request_t *r);
+static void ngx_http_tee_client_go_on(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_http_tee_client_send(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_client_endpoint(ngx_http_request_t *r,
     tee_inner_endpoint_t *endpoint);
@@ -128,7 +152,33 @@ ngx_http_tee_client_body(ngx_http_request_t *r,
 
     ctx->reading = 0;
 
-    rc = ngx_http_tee_client_shape(r, ctx);
+    if (ctx->conf->whom->profile == NGX_HTTP_TEE_OPENGRADIENT) {
+        rc = ngx_http_tee_client_json(r, ctx);
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+
+    } else {
+        ctx->inner.data = ctx->body.data;
+        ctx->inner.len = ctx->body.len;
+
+        rc = NGX_OK;
+    }
+
+    ngx_http_tee_client_go_on(r, ctx, rc);
+}
+
+
+/* rc: of shaping */
+
+static void
+ngx_http_tee_client_go_on(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc)
+{
+    if (rc == NGX_OK) {
+        rc = ngx_http_tee_client_send(r, ctx);
+    }
 
     if (rc != NGX_DECLINED) {
         ngx_http_tee_client_fail(r, ctx, rc);
@@ -213,24 +263,12 @@ ngx_http_tee_client_take(ngx_http_request_t *r,
 /* NGX_DECLINED: the request is ready for the proxy. */
 
 static ngx_int_t
-ngx_http_tee_client_shape(ngx_http_request_t *r,
+ngx_http_tee_client_send(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx)
 {
     ngx_int_t     rc;
     ngx_list_t    headers;
     ngx_chain_t  *sealed;
-
-    if (ctx->conf->whom->profile == NGX_HTTP_TEE_OPENGRADIENT) {
-        rc = ngx_http_tee_client_json(r, ctx);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-    } else {
-        ctx->inner.data = ctx->body.data;
-        ctx->inner.len = ctx->body.len;
-    }
 
     sealed = ngx_http_tee_client_seal(r, ctx);
 
@@ -262,17 +300,20 @@ ngx_http_tee_client_shape(ngx_http_request_t *r,
 }
 
 
+/* NGX_OK, NGX_AGAIN (a thread does it), or a status. */
+
 static ngx_int_t
 ngx_http_tee_client_json(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx)
 {
-    tee_rc_t              rc;
-    tee_str_t             body;
-    tee_inner_t           inner;
-    tee_write_t           w;
-    tee_inner_endpoint_t  endpoint;
+    ngx_http_tee_job_t           *job;
+    ngx_http_tee_client_shape_t   now, *later;
 
-    if (ngx_http_tee_client_endpoint(r, &endpoint) != NGX_OK) {
+    ngx_memzero(&now, sizeof(ngx_http_tee_client_shape_t));
+
+    now.ctx = ctx;
+
+    if (ngx_http_tee_client_endpoint(r, &now.endpoint) != NGX_OK) {
         return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_BAD_REQUEST,
                                           NGX_HTTP_NOT_FOUND, "endpoint",
                                           "an enclave knows "
@@ -280,38 +321,102 @@ ngx_http_tee_client_json(ngx_http_request_t *r,
                                           "only");
     }
 
-    body.data = ctx->body.data;
-    body.len = ctx->body.len;
+    if (ctx->body.len <= NGX_HTTP_TEE_CLIENT_INLINE) {
+        ngx_http_tee_client_shape_work(&now);
 
-    tee_write_grow(&w, &ngx_http_tee_alloc);
+        return ngx_http_tee_client_shaped(r, &now);
+    }
 
-    rc = tee_inner_request(body, endpoint, &ngx_http_tee_alloc, &inner, &w);
+    job = ngx_http_tee_job_create(r, sizeof(ngx_http_tee_client_shape_t));
+    if (job == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    later = job->data;
+    *later = now;
+
+    job->work = ngx_http_tee_client_shape_work;
+    job->done = ngx_http_tee_client_shape_done;
+
+    ctx->shaping = 1;
+    r->write_event_handler = ngx_http_tee_client_shaped_handler;
+
+    ngx_http_tee_job_post(job);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_tee_client_shape_work(void *data)
+{
+    ngx_http_tee_client_shape_t  *shape = data;
+
+    tee_str_t  body;
+
+    body.data = shape->ctx->body.data;
+    body.len = shape->ctx->body.len;
+
+    tee_write_grow(&shape->w, &ngx_http_tee_alloc);
+
+    shape->rc = tee_inner_request(body, shape->endpoint, &ngx_http_tee_alloc,
+                                  &shape->inner, &shape->w);
+}
+
+
+static void
+ngx_http_tee_client_shape_done(ngx_http_request_t *r, void *data)
+{
+    ngx_http_tee_client_shape_t  *shape = data;
+
+    shape->ctx->shaping = 0;
+    shape->ctx->shaped = ngx_http_tee_client_shaped(r, shape);
+}
+
+
+/* Of the text, the ctx takes care; it is gone with the request. */
+
+static ngx_int_t
+ngx_http_tee_client_shaped(ngx_http_request_t *r,
+    ngx_http_tee_client_shape_t *shape)
+{
+    ngx_http_tee_client_ctx_t  *ctx;
+
+    ctx = shape->ctx;
 
     ngx_http_tee_held_free(&ctx->body);
 
-    if (rc != TEE_OK) {
+    if (shape->rc != TEE_OK) {
+        tee_write_free(&shape->w);
 
-        if (w.data) {
-            tee_wipe(w.data, w.len);
-        }
-
-        tee_write_free(&w);
-
-        if (rc == TEE_NOMEM || inner.why == NULL) {
+        if (shape->rc == TEE_NOMEM || shape->inner.why == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
         return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_BAD_REQUEST,
                                           NGX_HTTP_BAD_REQUEST, "bad_request",
-                                          inner.why);
+                                          shape->inner.why);
     }
 
-    ctx->text = w.data;
-    ctx->inner.data = w.data;
-    ctx->inner.len = w.len;
-    ctx->stream = inner.stream;
+    ctx->text = shape->w.data;
+    ctx->inner.data = shape->w.data;
+    ctx->inner.len = shape->w.len;
+    ctx->stream = shape->inner.stream;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_tee_client_shaped_handler(ngx_http_request_t *r)
+{
+    ngx_http_tee_client_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_tee_client_module);
+
+    if (!ctx->shaping) {
+        ngx_http_tee_client_go_on(r, ctx, ctx->shaped);
+    }
 }
 
 
