@@ -70,6 +70,7 @@ typedef struct {
     unsigned                       signing:1;  /* a job is */
     unsigned                       dirty:1;    /* something is to be flushed */
     unsigned                       flush:1;    /* the upstream wants it */
+    unsigned                       flushed:1;  /* it has been done */
     unsigned                       ended:1;    /* of the events */
     unsigned                       unsigned_rest:1;    /* passes as it is */
 } ngx_http_tee_sign_ctx_t;

@@ -694,9 +694,12 @@ ngx_http_tee_sign_send(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx)
         return ngx_http_tee_out_flush(r, &ctx->out, 1);
     }
 
-    if (ctx->dirty || ctx->flush) {
+    /* the header alone is asked for once, but an upstream that is not buffered
+     * says so with each read */
+
+    if (ctx->dirty || (ctx->flush && !ctx->flushed)) {
         ctx->dirty = 0;
-        ctx->flush = 0;
+        ctx->flushed = 1;
 
         return ngx_http_tee_out_flush(r, &ctx->out, 0);
     }
