@@ -158,6 +158,10 @@ for my $case ([ 'messages twice', $body =~ s/\{/{"messages":[{"role":"user","con
 
 unlike ask('/sign', $whole, headers => [ 'Content-Encoding' => 'deflate' ])->{body}, qr/tee_signature/, 'nor one that says that it is encoded';
 
+for my $type ('application/json; charset=utf-7', 'application/json; charset=utf-16', 'application/json; x=y') {
+    unlike $t->post("/sign$chat", $type, $body, [ 'X-Script' => $whole ])->{body}, qr/tee_signature/, "nor one that is labelled: $type";
+}
+
 {
     my $c = $t->client;
     $c->send_request(POST => "/nobody$chat", [ 'Content-Type' => 'application/json' ], $body);

@@ -241,7 +241,7 @@ fails($_->[0], whole($_->[1], @{ $_->[2] // [] }), 'unsigned|malformed|encoded|u
     my $r = ask(whole($good, type => 'application/json; charset=iso-8859-1'));
     is_deeply [ $r->{status}, scalar $r->header('content-type'), $r->{body} ], [ 200, 'application/json', $good ], 'a label that nobody has signed is removed';
     my $b = '{"model":"m","prompt":"p"}';
-    my @e = ('data: ' . attach({ choices => [ { text => 'xyzzy', index => num(0), finish_reason => 'stop' } ] }, endpoint => 'completions', body => $b) . "\n\n", "data: [DONE]\n\n");
+    my @e = ('data: ' . attach({ choices => [ { text => 'xyzzy', index => num(0), finish_reason => 'stop' } ] }, endpoint => 'completions', body => $b, text => '') . "\n\n", "data: [DONE]\n\n");
     fails('events of what does not stream', $m->stream(\@e), 'unsigned|unsupported', to => '/completions', body => $b);
 }
 
