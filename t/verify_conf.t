@@ -80,7 +80,7 @@ bad('tee_sign a; ' . $on, qr/tee_sign/, 'tee_sign and tee_verify of an unknown k
 # -- what is inherited
 
 my $m = Tee::Model->new;
-my $t = Tee::Nginx->new(files => { 'a.pem' => slurp("$dir/a.pem"), 'b.pem' => slurp("$dir/b.pem") }, vars => { model => $m->port }, http => <<'CONF');
+my $t = Tee::Nginx->new(log => 'debug', files => { 'a.pem' => slurp("$dir/a.pem"), 'b.pem' => slurp("$dir/b.pem") }, vars => { model => $m->port }, http => <<'CONF');
     tee_verify_max_age off;
     tee_verify_headers X-One X-Two;
     tee_verify_errors pass;
