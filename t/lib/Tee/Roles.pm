@@ -7,7 +7,7 @@ package Tee::Roles;
 #       client => 'location /v1/ { tee_client og; ... }',   # server{} of the client
 #       http => '...', gateway => '...',     # more of http{}, of the gateway's server{}
 #       relay => sub { my ($conn, $request, $answer) = @_; ... },
-#       profile => 'rfc9458');
+#       profile => 'rfc9458', registry => 'contract ...;');
 #
 # In configurations %%relay%% is the address and path of nginx's relay, and
 # %%evil%% the address of another one, without a path: it sends on what it
@@ -43,7 +43,7 @@ sub new {
         ($o{workers} ? (workers => $o{workers}) : ()),
         vars => { model => $model->port, suite => $profile eq 'opengradient' ? 'chacha20-poly1305' : 'aes-128-gcm', %{ $o{vars} // {} } },
         http => <<"CONF");
-    tee_registry og { file tees.json; allow_private on; }
+    tee_registry og { @{[ $o{registry} // 'file tees.json;' ]} allow_private on; }
     tee_gateway_keys gw { key 1 gw.key; suite hkdf-sha256 %%suite%%; }
     upstream tee { tee_peers og id=\$http_x_tee_id; }
     @{[ $o{http} // '' ]}
