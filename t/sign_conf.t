@@ -135,11 +135,13 @@ for my $case ([ 'proxy_set_body x', qr/"proxy_set_body" would send something els
 
 # http
 
-is error("tee_sign_key a %%D%%/a.pem; $_;"), '', "taken: $_" for 'tee_threads default', 'tee_threads default queue=1', 'tee_threads default queue=100000';
+is error("tee_sign_key a %%D%%/a.pem; $_;"), '', "taken: $_" for 'tee_threads default', 'tee_threads default queue=1', 'tee_threads default queue=100000', 'tee_threads default jobs=1',
+    'tee_threads default jobs=1024 queue=7';
 is error('tee_sign_key a %%D%%/a.pem; tee_threads other;', main => 'thread_pool other threads=2;'), '', 'a pool of threads';
-like error("tee_threads $_;"), qr/"tee_threads" takes a pool and "queue="/, "refused: tee_threads $_"
-    for map "default $_", 'queue=0', 'queue=x', 'queue=-1', 'queue=', 'other', 'queue=1x', 'QUEUE=1';
-like error("tee_threads $_;"), qr/invalid number of arguments/, "refused: tee_threads $_" for '', 'default queue=1 more';
+like error("tee_threads $_;"), qr/"tee_threads" takes a pool, "queue=" above 0/, "refused: tee_threads $_"
+    for map "default $_", 'queue=0', 'queue=x', 'queue=-1', 'queue=', 'other', 'queue=1x', 'QUEUE=1', 'jobs=0', 'jobs=1025',
+    'jobs=x', 'jobs=1 jobs=2', 'queue=1 queue=2';
+like error("tee_threads $_;"), qr/invalid number of arguments/, "refused: tee_threads $_" for '', 'default queue=1 jobs=1 more';
 like error('tee_threads none; server { location / { } }'), qr/unknown thread pool "none"/, 'a pool that is not there';
 like error('tee_threads default; tee_threads default;'), qr/is duplicate/, 'a duplicate is refused: tee_threads';
 like error('server { tee_threads default; }'), qr/not allowed here/, 'tee_threads in a server';
@@ -171,7 +173,7 @@ my $http = <<'CONF';
     }
 CONF
 my $t = Tee::Nginx->new(
-    workers => 1, files => { 'b.key' => $pem{b} }, vars => { model => $m->port }, http => $http, stopped => 1,
+    workers => 1, log => 'debug', files => { 'b.key' => $pem{b} }, vars => { model => $m->port }, http => $http, stopped => 1,
 );
 $t->write('now.pem', $pem{a}, 0600);
 $t->start;

@@ -9,8 +9,8 @@
 
 
 /*
- * tee_threads: jobs of requests.  As many runners as there are processors take
- * them from a queue, each in a thread of the pool: more of them would only take
+ * tee_threads: jobs of requests.  As many runners as there are processors, or
+ * fewer, take them from a queue, each in a thread of the pool: more of them would only take
  * the time from the event loop, and one that finds the next job waiting does
  * not have to be woken up for it.  A pipe tells the event loop what is done.
  */
@@ -19,10 +19,13 @@
 
 #define NGX_HTTP_TEE_THREADS_TICK  1000
 
+#define NGX_HTTP_TEE_THREADS_MAX   1024
+
 
 typedef struct {
     ngx_thread_pool_t             *pool;
     ngx_uint_t                     max;
+    ngx_uint_t                     jobs;       /* at a time */
     unsigned                       used:1;
 } ngx_http_tee_threads_main_conf_t;
 
@@ -70,7 +73,7 @@ static ngx_int_t ngx_http_tee_threads_wake_init(ngx_cycle_t *cycle);
 static ngx_command_t  ngx_http_tee_threads_commands[] = {
 
     { ngx_string("tee_threads"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_http_tee_threads_set,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -361,8 +364,9 @@ ngx_http_tee_threads_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_tee_threads_main_conf_t  *tmcf = conf;
 
-    ngx_int_t   n;
-    ngx_str_t  *value;
+    ngx_int_t    n;
+    ngx_str_t   *value;
+    ngx_uint_t   i, *to;
 
     if (tmcf->pool) {
         return "is duplicate";
@@ -375,24 +379,32 @@ ngx_http_tee_threads_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (cf->args->nelts == 2) {
-        return NGX_CONF_OK;
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        n = NGX_ERROR;
+        to = NULL;
+
+        if (ngx_strncmp(value[i].data, "queue=", 6) == 0) {
+            n = ngx_atoi(value[i].data + 6, value[i].len - 6);
+            to = &tmcf->max;
+
+        } else if (ngx_strncmp(value[i].data, "jobs=", 5) == 0) {
+            n = ngx_atoi(value[i].data + 5, value[i].len - 5);
+            to = &tmcf->jobs;
+        }
+
+        if (n <= 0 || *to != NGX_CONF_UNSET_UINT
+            || (to == &tmcf->jobs && n > NGX_HTTP_TEE_THREADS_MAX))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"tee_threads\" takes a pool, \"queue=\" above "
+                               "0 and \"jobs=\" from 1 to 1024, each once, not "
+                               "\"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        *to = n;
     }
-
-    n = NGX_ERROR;
-
-    if (ngx_strncmp(value[2].data, "queue=", 6) == 0) {
-        n = ngx_atoi(value[2].data + 6, value[2].len - 6);
-    }
-
-    if (n <= 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"tee_threads\" takes a pool and \"queue=\" with "
-                           "a number above 0, not \"%V\"", &value[2]);
-        return NGX_CONF_ERROR;
-    }
-
-    tmcf->max = n;
 
     return NGX_CONF_OK;
 }
@@ -409,6 +421,7 @@ ngx_http_tee_threads_create_main_conf(ngx_conf_t *cf)
     }
 
     tmcf->max = NGX_CONF_UNSET_UINT;
+    tmcf->jobs = NGX_CONF_UNSET_UINT;
 
     return tmcf;
 }
@@ -420,6 +433,7 @@ ngx_http_tee_threads_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_tee_threads_main_conf_t  *tmcf = conf;
 
     ngx_conf_init_uint_value(tmcf->max, 1024);
+    ngx_conf_init_uint_value(tmcf->jobs, (ngx_uint_t) ngx_max(ngx_ncpu, 1));
 
     if (tmcf->pool == NULL) {
         tmcf->pool = ngx_thread_pool_add(cf, NULL);
@@ -439,6 +453,8 @@ ngx_http_tee_threads_init_process(ngx_cycle_t *cycle)
     ngx_http_tee_runner_t             *runner;
     ngx_http_tee_threads_main_conf_t  *tmcf;
 
+    static ngx_connection_t  nobody;
+
     tmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_tee_threads_module);
 
@@ -449,7 +465,7 @@ ngx_http_tee_threads_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_http_tee_threads.nrunners = ngx_max(ngx_ncpu, 1);
+    ngx_http_tee_threads.nrunners = tmcf->jobs;
     ngx_http_tee_threads.runners = ngx_pcalloc(cycle->pool,
                                          ngx_http_tee_threads.nrunners
                                          * sizeof(ngx_http_tee_runner_t));
@@ -474,6 +490,12 @@ ngx_http_tee_threads_init_process(ngx_cycle_t *cycle)
     ngx_queue_init(&ngx_http_tee_threads.finished);
 
     ngx_http_tee_threads.pool = tmcf->pool;
+
+    /* the event loop names a connection in its debug log */
+
+    nobody.fd = (ngx_socket_t) -1;
+
+    ngx_http_tee_threads.tick.data = &nobody;
     ngx_http_tee_threads.tick.handler = ngx_http_tee_threads_tick;
     ngx_http_tee_threads.tick.log = cycle->log;
 
