@@ -11,6 +11,7 @@ use Crypt::PK::RSA;
 use IO::Select;
 use JSON::PP;
 use POSIX ();
+use Time::HiRes qw(time);
 use Tee::Model;
 use Tee::Signed;
 
@@ -42,6 +43,10 @@ my $http = <<"CONF";
     proxy_set_header Connection "";
     %%queue%%
     server {
+        listen 127.0.0.1:%%PORT_h2%%%%http2%%;
+        location / { tee_sign a; proxy_ignore_client_abort on; proxy_buffering off; proxy_pass http://model; }
+    }
+    server {
         listen 127.0.0.1:%%PORT_http%% reuseport;
         server_name inside.example;
         location = /ohttp { tee_gateway main; tee_gateway_target inside.example; tee_gateway_replay off; }
@@ -56,7 +61,7 @@ CONF
 sub nginx {
     my (%o) = @_;
     return Tee::Nginx->new(files => { %{ $keys->{files} }, 'a.key' => slurp($slow) },
-        http => $http =~ s/%%queue%%/$o{queue} \/\/ ''/er, vars => { model => $m->port, fast => $fast->port }, workers => $o{workers} // 2);
+        http => $http =~ s/%%queue%%/$o{queue} \/\/ ''/er, vars => { http2 => Tee::Nginx::version() >= 1.025001 ? '; http2 on' : ' http2', model => $m->port, fast => $fast->port }, workers => $o{workers} // 2);
 }
 
 my $body = '{"model":"m","messages":[{"role":"user","content":"x"}]}';
@@ -115,6 +120,35 @@ is scalar($t->workers), 2, 'with the same workers';
     my $end = join '', "data: [DONE]\n\n", map ": $_\n\n", 1 .. 5;
     is scalar(grep !$_->{cut} && $_->{body} =~ /\Q$end\E\z/ && !defined Tee::Signed::check($key, 'chat', $body, $_->{body}, stream => 1), @r), 20,
         'what comes while a signature is made, comes once, and behind it';
+}
+
+# an upstream that goes on when an HTTP/2 client has gone, while a signature is
+# made for it
+
+{
+    my $script = $m->stream([ join('', @hello), \'wait', ": more\n\n", ": and more\n\n", \'wait' ]);
+    my $file = $t->write('body', $body);
+    $m->forget;
+
+    for my $round (1 .. 3) {
+        my @busy = many($t, 30);
+        my $pid = open my $out, '-|', 'curl', '-sN', '--http2-prior-knowledge', '-H', "X-Script: $script", '--data-binary', "\@$file", 'http://127.0.0.1:' . $t->port('h2') . '/v1/chat/completions';
+        readline $out;
+        kill KILL => $pid;
+        close $out;
+        $m->go($script) if $round == 1;
+        is scalar(grep good($_), map $_->response, @busy), 30, "a client of HTTP/2 has gone, round $round: others are signed";
+    }
+
+    my $ns = sub { my $n = 0; for (map glob("/proc/$_/task/*/schedstat"), $t->workers) { $n += $1 if slurp($_) =~ /^(\d+)/ } return $n };
+    my ($last, $at) = ($ns->(), time);
+    eventually {
+        my ($now, $time) = ($ns->(), time);
+        my $idle = $time - $at > 0.2 && ($now - $last) / 1e9 < 0.3 * ($time - $at);
+        ($last, $at) = ($now, $time) if $time - $at > 0.2;
+        $idle
+    } 'and nobody works for it any more';
+    $m->go($script);
 }
 
 # inside of a gateway

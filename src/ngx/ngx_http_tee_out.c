@@ -261,6 +261,10 @@ ngx_http_tee_chain_drop(ngx_http_request_t *r, ngx_chain_t *in,
         in->buf->file_pos = in->buf->file_last;
     }
 
+    if (r->connection->error) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_tee_waits(r) ? next(r, NULL) : NGX_OK;
 }
 

@@ -72,6 +72,7 @@ typedef struct {
     unsigned                       flush:1;    /* the upstream wants it */
     unsigned                       flushed:1;  /* it has been done */
     unsigned                       ended:1;    /* of the events */
+    unsigned                       complete:1; /* all has been passed on */
     unsigned                       unsigned_rest:1;    /* passes as it is */
 } ngx_http_tee_sign_ctx_t;
 

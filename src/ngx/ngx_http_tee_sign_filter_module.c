@@ -250,6 +250,13 @@ ngx_http_tee_sign_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_next_body_filter(r, in);
     }
 
+    if (ctx->complete && in) {
+
+        /* a filter above has more to say behind the answer */
+
+        return ngx_http_next_body_filter(r, in);
+    }
+
     if (ctx->state == NGX_HTTP_TEE_SIGN_DONE) {
         return ngx_http_tee_chain_drop(r, in, ngx_http_next_body_filter);
     }
@@ -690,6 +697,7 @@ ngx_http_tee_sign_send(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx)
 
     if (ctx->ended) {
         ctx->state = NGX_HTTP_TEE_SIGN_DONE;
+        ctx->complete = 1;
 
         return ngx_http_tee_out_flush(r, &ctx->out, 1);
     }

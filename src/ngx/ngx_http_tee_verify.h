@@ -101,6 +101,7 @@ typedef struct {
     unsigned                       checking:1; /* in a thread */
     unsigned                       dirty:1;    /* something is to be flushed */
     unsigned                       opened:1;   /* the header has been sent */
+    unsigned                       complete:1; /* all has been passed on */
     unsigned                       verified:1;
     unsigned                       refused:1;
 } ngx_http_tee_verify_ctx_t;

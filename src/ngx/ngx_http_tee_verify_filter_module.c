@@ -430,6 +430,13 @@ ngx_http_tee_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_next_body_filter(r, in);
 
     case NGX_HTTP_TEE_VERIFY_DONE:
+
+        /* a filter above has more to say behind the answer */
+
+        if (ctx->complete && in) {
+            return ngx_http_next_body_filter(r, in);
+        }
+
         ngx_http_tee_verify_enough(r);
         return ngx_http_tee_chain_drop(r, in, ngx_http_next_body_filter);
 
@@ -669,6 +676,7 @@ ngx_http_tee_verify_send(ngx_http_request_t *r, ngx_http_tee_verify_ctx_t *ctx)
 
     if (ctx->state == NGX_HTTP_TEE_VERIFY_RELEASE) {
         ctx->state = NGX_HTTP_TEE_VERIFY_DONE;
+        ctx->complete = 1;
 
         return ngx_http_tee_out_flush(r, &ctx->out, 1);
     }

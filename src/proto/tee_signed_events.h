@@ -74,11 +74,12 @@ void tee_signed_events_free(tee_signed_events_t *e);
  *                  read on; until then nothing is taken
  * TEE_MALFORMED    an event that is not JSON
  * TEE_UNSUPPORTED  several choices, text or calls behind a finish_reason, an
- *                  event of a type with a choice, a member that is there twice
- *                  or whose name differs from a known one in its case alone, one whose index is not 0, a message in
- *                  place of a piece of one, a content that is neither text nor
- *                  texts, or half of a surrogate pair, a call that cannot be
- *                  put together, what others might read differently; deeper
+ *                  event of a type with a choice, a member that is there
+ *                  twice, or whose name differs from a known one in its case
+ *                  alone, an index that is not 0, a message in place of a
+ *                  piece of one, a content that is neither text nor texts, or
+ *                  half of a surrogate pair, a call that cannot be put
+ *                  together, what others might read differently; deeper
  *                  than TEE_JSON_PYTHON_DEPTH
  * TEE_LIMIT, TEE_NOMEM
  *
