@@ -403,6 +403,11 @@ void ngx_http_tee_registry_rules(ngx_http_tee_registry_t *reg,
 
 ngx_http_tee_snap_t *ngx_http_tee_registry_snap(ngx_http_tee_registry_t *reg);
 
+/* 1 if it has this TEE, and with that this signing key. */
+
+ngx_uint_t ngx_http_tee_registry_lists(ngx_http_tee_registry_t *reg,
+    const u_char id[32]);
+
 /* Seconds since the last good answer, 0 for a file; -1 if there is none. */
 
 time_t ngx_http_tee_registry_age(ngx_http_tee_registry_t *reg);

@@ -397,7 +397,8 @@ ngx_http_tee_client_answerer(ngx_http_request_t *r, u_char id[32],
     ngx_memcpy(id, ctx->entry->tee_id, 32);
     *spki = tee_snapshot_str(ctx->snap->image, ctx->entry->spki);
 
-    return NGX_OK;
+    return ngx_http_tee_registry_lists(ctx->conf->whom->choice->registry, id)
+           ? NGX_OK : NGX_DECLINED;
 }
 
 

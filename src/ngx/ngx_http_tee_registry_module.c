@@ -173,6 +173,17 @@ ngx_http_tee_registry_rules(ngx_http_tee_registry_t *reg,
 }
 
 
+ngx_uint_t
+ngx_http_tee_registry_lists(ngx_http_tee_registry_t *reg, const u_char id[32])
+{
+    ngx_http_tee_snap_t  *snap;
+
+    snap = ngx_http_tee_registry_snap(reg);
+
+    return snap && tee_snapshot_find(snap->image, id) != NULL;
+}
+
+
 ngx_http_tee_snap_t *
 ngx_http_tee_registry_snap(ngx_http_tee_registry_t *reg)
 {

@@ -29,7 +29,7 @@
 
 /*
  * Who has answered: the id and the key of the TEE, both as long as the request.
- * NGX_OK, or NGX_DECLINED: nobody knows.
+ * NGX_OK, or NGX_DECLINED: nobody knows, or the registry does not have it now.
  */
 
 typedef ngx_int_t (*ngx_http_tee_verify_answerer_pt)(ngx_http_request_t *r,
@@ -146,6 +146,7 @@ ngx_int_t ngx_http_tee_verify_check_body(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx);
 ngx_int_t ngx_http_tee_verify_check_events(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx);
+void ngx_http_tee_verify_why_unknown(ngx_http_tee_verify_ctx_t *ctx);
 void ngx_http_tee_verify_why_content(ngx_http_tee_verify_ctx_t *ctx,
     tee_rc_t rc);
 

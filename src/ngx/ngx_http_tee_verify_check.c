@@ -235,6 +235,14 @@ ngx_http_tee_verify_verdict(ngx_http_request_t *r,
         return ngx_http_tee_verify_refuse(r, ctx);
     }
 
+    /* the registry may have thought better of it while the answer came */
+
+    if (ngx_http_tee_verify_answerer(r, ctx->id, &ctx->spki) != NGX_OK) {
+        ngx_http_tee_verify_why_unknown(ctx);
+
+        return ngx_http_tee_verify_refuse(r, ctx);
+    }
+
     ctx->verified = 1;
 
     ngx_http_tee_count(NGX_HTTP_TEE_VERIFY_VERIFIED);
@@ -251,6 +259,18 @@ ngx_http_tee_verify_verdict(ngx_http_request_t *r,
     }
 
     return ngx_http_tee_verify_release(r, ctx);
+}
+
+
+void
+ngx_http_tee_verify_why_unknown(ngx_http_tee_verify_ctx_t *ctx)
+{
+    ctx->counter = NGX_HTTP_TEE_VERIFY_TEE_ID;
+    ctx->reason = "no_key";
+    ctx->detail = "it is not known which TEE has answered, or the registry "
+                  "does not have it any more";
+    ctx->advice = "name an upstream with \"tee_peers\" in \"proxy_pass\", or "
+                  "look at the registry";
 }
 
 

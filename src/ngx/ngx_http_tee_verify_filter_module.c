@@ -126,9 +126,7 @@ ngx_http_tee_verify_header_filter(ngx_http_request_t *r)
     ngx_memcpy(ctx->id_text, "unknown", sizeof("unknown"));
 
     if (ngx_http_tee_verify_answerer(r, ctx->id, &ctx->spki) != NGX_OK) {
-        ctx->reason = "no_key";
-        ctx->detail = "it is not known which TEE has answered";
-        ctx->advice = "name an upstream with \"tee_peers\" in \"proxy_pass\"";
+        ngx_http_tee_verify_why_unknown(ctx);
 
         return ngx_http_tee_verify_refuse(r, ctx);
     }

@@ -355,7 +355,8 @@ ngx_http_tee_verify_answerer(ngx_http_request_t *r, u_char id[32],
     ngx_memcpy(id, image->entries[pd->index].tee_id, 32);
     *spki = tee_snapshot_str(image, image->entries[pd->index].spki);
 
-    return NGX_OK;
+    return ngx_http_tee_registry_lists(pd->conf->registry, id) ? NGX_OK
+                                                              : NGX_DECLINED;
 }
 
 
