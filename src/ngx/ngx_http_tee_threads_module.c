@@ -10,9 +10,10 @@
 
 /*
  * tee_threads: jobs of requests.  As many runners as there are processors, or
- * fewer, take them from a queue, each in a thread of the pool: more of them would only take
- * the time from the event loop, and one that finds the next job waiting does
- * not have to be woken up for it.  A pipe tells the event loop what is done.
+ * fewer, take them from a queue, each in a thread of the pool: more of them
+ * would only take the time from the event loop, and one that finds the next
+ * job waiting does not have to be woken up for it.  A pipe tells the event loop
+ * what is done.
  */
 
 /* A worker that shuts down does not go while a timer is set. */

@@ -495,10 +495,11 @@ chat_strict(void)
     tee_str_t  in;
 
     static const char *const  cases[] = {
-        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"a\"}],"
-        "\"Messages\":[]}",
-        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"a\"}],"
-        "\"messages\":[{\"role\":\"system\",\"content\":\"b\"}]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\","
+        "\"content\":\"a\"}],\"Messages\":[]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\","
+        "\"content\":\"a\"}],\"messages\":[{\"role\":\"system\","
+        "\"content\":\"b\"}]}",
         "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"a\","
         "\"CONTENT\":\"b\"}]}",
         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"

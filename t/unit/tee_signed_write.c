@@ -85,8 +85,9 @@ write_table(void)
           "\"choices\":[{\"tee_id\":5}]}",
           "{\"tee\":0,\"TEE_x\":1,\"tee-x\":2,\"t\\u00e9e_\":3,\"tee\\\\_\":4,"
           "\"choices\":[{\"tee_id\":5}]", "", TEE_CHAT },
-        { "{\"tee_\":NaN,\"choices\":[{}],\"tee_b\":-Infinity,\"tee_a\":\"\\\\\""
-          ",\"b\":NaN}", "{\"choices\":[{}],\"b\":NaN", "", TEE_CHAT },
+        { "{\"tee_\":NaN,\"choices\":[{}],\"tee_b\":-Infinity,"
+          "\"tee_a\":\"\\\"\",\"b\":NaN}",
+          "{\"choices\":[{}],\"b\":NaN", "", TEE_CHAT },
         { "{\"choices\":[{\"message\":{\"content\":\"b\"}}],\"error\":null}",
           "{\"choices\":[{\"message\":{\"content\":\"b\"}}],\"error\":null",
           "b", TEE_CHAT },
