@@ -2,8 +2,7 @@
 # Our client role, and who did not write it: a gateway as OpenGradient's, of
 # pyhpke and cryptography, behind our relay; and one of RFC 9458 on the ohttp
 # crate of Rust.  That our own gateway opens what foreign clients seal is in
-# sdk_gateway.t (OpenGradient's SDK) and gateway.t (@hpke/core); rust.t has the
-# crate's client.
+# sdk_gateway.t (OpenGradient's SDK) and gateway.t (the crate, and @hpke/core).
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
