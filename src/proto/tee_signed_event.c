@@ -112,8 +112,11 @@ tee_signed_event_end(tee_str_t text, size_t pos)
 void
 tee_signed_event_write(tee_write_t *w, tee_str_t event, tee_str_t text)
 {
+    size_t     lines;
     unsigned   first;
     tee_str_t  line, all, data;
+
+    lines = tee_signed_event_lines(event);
 
     for (first = 1; event.len; /* void */ ) {
         line = tee_sse_line(&event, &all);
@@ -126,7 +129,16 @@ tee_signed_event_write(tee_write_t *w, tee_str_t event, tee_str_t text)
 
             tee_write_text(w, "data: ");
             tee_signed_event_put(w, text);
-            tee_write_bytes(w, all.data + line.len, all.len - line.len);
+
+            /* a CR would take the LF behind lines that are left out for its
+             * own, and the event would not end there */
+
+            if (lines > 1) {
+                tee_write_u8(w, '\n');
+
+            } else {
+                tee_write_bytes(w, all.data + line.len, all.len - line.len);
+            }
         }
     }
 }

@@ -270,6 +270,11 @@ events_signed(void)
           SIG " \nid: {}\n\n" DONE, "a", TEE_OK },
         { "what was not the last", STOP TEXT("\"\"") DONE,
           STOP TEXT("\"\"") OWN("null") DONE, "", TEE_OK },
+        { "lines that end in different ways",
+          "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\rdata: \n\n"
+          STOP DONE,
+          "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"
+          STOPPED DONE, "a", TEE_OK },
         { "an event of a type, without a choice",
           TEXT("\"a\"") "event: ping\ndata: {}\n\n" STOP DONE,
           TEXT("\"a\"") "event: ping\ndata: {}\n\n" STOPPED DONE, "a",
