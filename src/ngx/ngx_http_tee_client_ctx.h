@@ -60,9 +60,21 @@ typedef struct {
     ngx_http_tee_fetch_t          *fetch;
     ngx_event_t                    timer;
     ngx_str_t                      list;       /* from malloc() */
-    time_t                         asked;
+    ngx_msec_t                     asked;
     ngx_uint_t                     failures;
+    ngx_queue_t                    waiting;
+    ngx_event_t                    wake;
 } ngx_http_tee_client_keys_t;
+
+
+/* Who waits for them; in the memory of whoever does. */
+
+typedef struct {
+    ngx_queue_t                    queue;
+    void                         (*handler)(void *data);
+    void                          *data;
+    unsigned                       waiting:1;
+} ngx_http_tee_client_wait_t;
 
 
 /* What tee_client says. */
@@ -250,6 +262,21 @@ void ngx_http_tee_client_keys_stop(ngx_http_tee_client_keys_t *keys);
 
 void ngx_http_tee_client_keys_hurry(ngx_http_tee_client_keys_t *keys);
 
+/*
+ * The same, and the caller wants to know what comes of it.  NGX_AGAIN: it is
+ * asked; the handler is called once, by a later event, when that has ended,
+ * well or not.  NGX_DECLINED: not now (a file, asked a moment ago, failures,
+ * the worker exits); what is there is all that there is.
+ */
+
+ngx_int_t ngx_http_tee_client_keys_wait(ngx_http_tee_client_keys_t *keys,
+    ngx_http_tee_client_wait_t *wait);
+
+/* Does nothing if it does not wait. */
+
+void ngx_http_tee_client_keys_wait_cancel(ngx_http_tee_client_keys_t *keys,
+    ngx_http_tee_client_wait_t *wait);
+
 /* All of a list or nothing (RFC 9458, 3.2): of its keys, in their order, the
  * first one that can be used. */
 
@@ -261,6 +288,11 @@ tee_rc_t ngx_http_tee_client_keys_take(ngx_http_tee_client_keys_t *keys,
 
 const ngx_http_tee_client_key_t *ngx_http_tee_client_keys_current(
     ngx_http_tee_client_keys_t *keys);
+
+/* 1 if both are the same key, with the same algorithms. */
+
+ngx_uint_t ngx_http_tee_client_keys_same(const ngx_http_tee_client_key_t *a,
+    const ngx_http_tee_client_key_t *b);
 
 
 /* auth: the value of Authorization toward the relay */

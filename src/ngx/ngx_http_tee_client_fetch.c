@@ -22,7 +22,7 @@
 /* At most so often is it asked because of a key that is not known, or of a
  * failure; each one more doubles the time. */
 
-#define NGX_HTTP_TEE_CLIENT_HURRY      5
+#define NGX_HTTP_TEE_CLIENT_HURRY      5       /* seconds */
 #define NGX_HTTP_TEE_CLIENT_RETRY_MAX  300
 
 
@@ -31,6 +31,8 @@ static ngx_int_t ngx_http_tee_client_keys_server(ngx_conf_t *cf,
 static ngx_int_t ngx_http_tee_client_keys_ssl(ngx_conf_t *cf,
     ngx_http_tee_client_keys_t *keys);
 static void ngx_http_tee_client_keys_timer(ngx_event_t *ev);
+static void ngx_http_tee_client_keys_ask(ngx_http_tee_client_keys_t *keys);
+static void ngx_http_tee_client_keys_wake(ngx_event_t *ev);
 static void ngx_http_tee_client_keys_handler(ngx_http_tee_fetch_t *f,
     ngx_http_tee_reg_counter_e error, const char *why);
 static void ngx_http_tee_client_keys_fetched(ngx_http_tee_client_keys_t *keys,
@@ -226,6 +228,12 @@ ngx_http_tee_client_keys_start(ngx_cycle_t *cycle,
 
     ngx_add_timer(&keys->timer, 1);
 
+    /* not cancelable: who waits for it are requests */
+
+    keys->wake.handler = ngx_http_tee_client_keys_wake;
+    keys->wake.data = keys;
+    keys->wake.log = cycle->log;
+
     return NGX_OK;
 }
 
@@ -233,6 +241,9 @@ ngx_http_tee_client_keys_start(ngx_cycle_t *cycle,
 void
 ngx_http_tee_client_keys_stop(ngx_http_tee_client_keys_t *keys)
 {
+    ngx_queue_t                 *q;
+    ngx_http_tee_client_wait_t  *wait;
+
     if (keys->fetch) {
         ngx_http_tee_fetch_close(keys->fetch);
         keys->fetch = NULL;
@@ -245,6 +256,18 @@ ngx_http_tee_client_keys_stop(ngx_http_tee_client_keys_t *keys)
 
     if (keys->timer.timer_set) {
         ngx_del_timer(&keys->timer);
+    }
+
+    if (keys->wake.timer_set) {
+        ngx_del_timer(&keys->wake);
+    }
+
+    while (!ngx_queue_empty(&keys->waiting)) {
+        q = ngx_queue_head(&keys->waiting);
+        ngx_queue_remove(q);
+
+        wait = ngx_queue_data(q, ngx_http_tee_client_wait_t, queue);
+        wait->waiting = 0;
     }
 
     free(keys->list.data);
@@ -262,7 +285,14 @@ ngx_http_tee_client_keys_timer(ngx_event_t *ev)
         return;
     }
 
-    keys->asked = ngx_time();
+    ngx_http_tee_client_keys_ask(keys);
+}
+
+
+static void
+ngx_http_tee_client_keys_ask(ngx_http_tee_client_keys_t *keys)
+{
+    keys->asked = ngx_current_msec;
 
     ngx_http_tee_fetch_send(keys->fetch, "application/ohttp-keys", NULL, 0);
 }
@@ -271,17 +301,98 @@ ngx_http_tee_client_keys_timer(ngx_event_t *ev)
 void
 ngx_http_tee_client_keys_hurry(ngx_http_tee_client_keys_t *keys)
 {
-    time_t  passed;
+    ngx_msec_t  passed;
 
     if (keys->fetch == NULL || keys->fetch->active || keys->failures) {
         return;
     }
 
-    passed = ngx_time() - keys->asked;
+    passed = (ngx_current_msec - keys->asked) / 1000;
 
     ngx_http_tee_client_keys_again(keys,
                                    passed < NGX_HTTP_TEE_CLIENT_HURRY
                                    ? NGX_HTTP_TEE_CLIENT_HURRY - passed : 0);
+}
+
+
+ngx_int_t
+ngx_http_tee_client_keys_wait(ngx_http_tee_client_keys_t *keys,
+    ngx_http_tee_client_wait_t *wait)
+{
+    if (keys->fetch == NULL || ngx_exiting || ngx_terminate || ngx_quit) {
+        return NGX_DECLINED;
+    }
+
+    if (!keys->fetch->active) {
+
+        if (keys->failures
+            || ngx_current_msec - keys->asked
+               < NGX_HTTP_TEE_CLIENT_HURRY * 1000)
+        {
+            ngx_http_tee_client_keys_hurry(keys);
+            return NGX_DECLINED;
+        }
+
+        ngx_http_tee_client_keys_ask(keys);
+    }
+
+    /* an exiting worker does not leave before whoever waits here */
+
+    if (!keys->wake.timer_set) {
+        ngx_add_timer(&keys->wake, 2 * keys->server->timeout);
+    }
+
+    wait->waiting = 1;
+    ngx_queue_insert_tail(&keys->waiting, &wait->queue);
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_http_tee_client_keys_wait_cancel(ngx_http_tee_client_keys_t *keys,
+    ngx_http_tee_client_wait_t *wait)
+{
+    if (!wait->waiting) {
+        return;
+    }
+
+    wait->waiting = 0;
+    ngx_queue_remove(&wait->queue);
+
+    if (ngx_queue_empty(&keys->waiting) && keys->wake.timer_set) {
+        ngx_del_timer(&keys->wake);
+    }
+}
+
+
+static void
+ngx_http_tee_client_keys_wake(ngx_event_t *ev)
+{
+    ngx_http_tee_client_keys_t  *keys = ev->data;
+
+    ngx_queue_t                  woken, *q;
+    ngx_http_tee_client_wait_t  *wait;
+
+    if (ngx_queue_empty(&keys->waiting)) {
+        return;
+    }
+
+    /* some may wait again, and some let others go */
+
+    ngx_queue_init(&woken);
+    ngx_queue_add(&woken, &keys->waiting);
+    ngx_queue_init(&keys->waiting);
+
+    while (!ngx_queue_empty(&woken)) {
+        q = ngx_queue_head(&woken);
+        ngx_queue_remove(q);
+
+        wait = ngx_queue_data(q, ngx_http_tee_client_wait_t, queue);
+
+        wait->waiting = 0;
+        wait->handler(wait->data);
+    }
 }
 
 
@@ -291,16 +402,21 @@ ngx_http_tee_client_keys_handler(ngx_http_tee_fetch_t *f,
 {
     ngx_http_tee_client_keys_t  *keys = f->data;
 
-    if (ngx_exiting || ngx_terminate || ngx_quit) {
-        return;
+    keys->asked = ngx_current_msec;
+
+    if (!ngx_exiting && !ngx_terminate && !ngx_quit) {
+
+        if (why) {
+            ngx_http_tee_client_keys_failed(keys, why);
+
+        } else {
+            ngx_http_tee_client_keys_fetched(keys, f);
+        }
     }
 
-    if (why) {
-        ngx_http_tee_client_keys_failed(keys, why);
-        return;
+    if (!ngx_queue_empty(&keys->waiting)) {
+        ngx_add_timer(&keys->wake, 0);
     }
-
-    ngx_http_tee_client_keys_fetched(keys, f);
 }
 
 

@@ -57,6 +57,8 @@ ngx_http_tee_client_keys_get(ngx_conf_t *cf, ngx_str_t *source,
     keys->source = *source;
     keys->trusted = *trusted;
 
+    ngx_queue_init(&keys->waiting);
+
     *known = keys;
 
     return keys;
@@ -231,4 +233,17 @@ const ngx_http_tee_client_key_t *
 ngx_http_tee_client_keys_current(ngx_http_tee_client_keys_t *keys)
 {
     return keys->usable ? &keys->key : NULL;
+}
+
+
+ngx_uint_t
+ngx_http_tee_client_keys_same(const ngx_http_tee_client_key_t *a,
+    const ngx_http_tee_client_key_t *b)
+{
+    return a->header.id == b->header.id
+           && a->header.kem == b->header.kem
+           && a->header.kdf == b->header.kdf
+           && a->header.aead == b->header.aead
+           && a->pk.len == b->pk.len
+           && ngx_memcmp(a->pk.data, b->pk.data, a->pk.len) == 0;
 }
