@@ -9,6 +9,7 @@
 
 
 #include <ngx_http_tee_gateway.h>
+#include <ngx_http_tee_out.h>
 #include <tee_bhttp.h>
 #include <tee_envelope.h>
 #include <tee_sse.h>
@@ -67,9 +68,7 @@ typedef struct {
 
     /* what comes in */
     tee_ohttp_request_open_t       open;
-    u_char                        *plain;      /* of a chunked request */
-    size_t                         plain_len;
-    size_t                         plain_room;
+    ngx_http_tee_held_t            plain;      /* of a chunked request */
     off_t                          received;
     tee_rc_t                       rc;         /* why it does not open */
 
@@ -88,7 +87,7 @@ typedef struct {
     tee_str_t                      section;    /* the fields */
     ngx_buf_t                     *head;       /* plaintext before, */
     ngx_buf_t                     *tail;       /* and after the content */
-    ngx_buf_t                     *held;
+    ngx_http_tee_held_t            held;
     u_char                        *stage;      /* plaintext of one chunk */
     size_t                         stage_size;
     off_t                          length;     /* of the content */
@@ -105,7 +104,7 @@ typedef struct {
     /* of the other profile */
     ngx_array_t                   *kept;       /* fields that pass */
     tee_sse_t                      sse;
-    ngx_buf_t                     *event;
+    ngx_http_tee_held_t            event;
     tee_envelope_cost_t            cost;
 
     unsigned                       chunked:1;  /* the request is */

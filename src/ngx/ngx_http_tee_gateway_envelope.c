@@ -31,7 +31,7 @@ static ngx_int_t ngx_http_tee_gateway_take_event(ngx_http_request_t *r,
 static ngx_int_t ngx_http_tee_gateway_line_feed(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_gateway_bill(ngx_http_tee_gateway_ctx_t *ctx);
-static ngx_uint_t ngx_http_tee_gateway_may_end(ngx_buf_t *event);
+static ngx_uint_t ngx_http_tee_gateway_may_end(ngx_http_tee_held_t *event);
 static ngx_int_t ngx_http_tee_gateway_seal_event(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_uint_t final);
 
@@ -239,14 +239,14 @@ ngx_http_tee_gateway_costs(ngx_http_request_t *r,
     tee_str_t             json;
     tee_envelope_cost_t  *cost;
 
-    if (ctx->held == NULL) {
+    if (ctx->held.len == 0) {
         return NGX_OK;
     }
 
     cost = &ctx->cost;
 
-    json.data = ctx->held->pos;
-    json.len = ctx->held->last - ctx->held->pos;
+    json.data = ctx->held.data;
+    json.len = ctx->held.len;
 
     rc = tee_envelope_cost(json, 0, &ngx_http_tee_alloc, cost);
 
@@ -329,7 +329,7 @@ ngx_http_tee_gateway_event(ngx_http_request_t *r,
 
     if (ctx->whole_event) {
 
-        if (!ctx->failed && ngx_http_tee_gateway_may_end(ctx->event)) {
+        if (!ctx->failed && ngx_http_tee_gateway_may_end(&ctx->event)) {
             return NGX_AGAIN;
         }
 
@@ -342,14 +342,10 @@ ngx_http_tee_gateway_event(ngx_http_request_t *r,
 
     /* what has come of the event that was cut means nothing */
 
-    if (ctx->event) {
-        ctx->event->last = ctx->event->pos;
-    }
+    ngx_http_tee_held_empty(&ctx->event);
 
-    if (ngx_http_tee_gateway_buffer(&ctx->event,
-                                    ngx_http_tee_gateway_cut.data,
-                                    ngx_http_tee_gateway_cut.len,
-                                    ctx->conf->buffer, r)
+    if (ngx_http_tee_held_add(r, &ctx->event, ngx_http_tee_gateway_cut.data,
+                              ngx_http_tee_gateway_cut.len, ctx->conf->buffer)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -404,8 +400,8 @@ ngx_http_tee_gateway_take_event(ngx_http_request_t *r,
     cl = ctx->in;
     b = cl->buf;
 
-    rc = ngx_http_tee_gateway_buffer(&ctx->event, b->pos, size,
-                                     ctx->conf->buffer, r);
+    rc = ngx_http_tee_held_add(r, &ctx->event, b->pos, size,
+                               ctx->conf->buffer);
 
     if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -443,7 +439,9 @@ ngx_http_tee_gateway_line_feed(ngx_http_request_t *r,
     int        end;
     tee_str_t  in;
 
-    if (ctx->event->last[-1] != CR || *ctx->in->buf->pos != LF) {
+    if (ctx->event.data[ctx->event.len - 1] != CR
+        || *ctx->in->buf->pos != LF)
+    {
         return NGX_OK;
     }
 
@@ -464,8 +462,8 @@ ngx_http_tee_gateway_bill(ngx_http_tee_gateway_ctx_t *ctx)
     tee_str_t            event;
     tee_envelope_cost_t  cost;
 
-    event.data = ctx->event->pos;
-    event.len = ctx->event->last - ctx->event->pos;
+    event.data = ctx->event.data;
+    event.len = ctx->event.len;
 
     rc = tee_envelope_cost(event, 1, &ngx_http_tee_alloc, &cost);
 
@@ -479,9 +477,8 @@ ngx_http_tee_gateway_bill(ngx_http_tee_gateway_ctx_t *ctx)
 
 
 static ngx_uint_t
-ngx_http_tee_gateway_may_end(ngx_buf_t *event)
+ngx_http_tee_gateway_may_end(ngx_http_tee_held_t *event)
 {
-    size_t      len;
     ngx_str_t  *s;
 
     static ngx_str_t  ends[] = {
@@ -491,10 +488,10 @@ ngx_http_tee_gateway_may_end(ngx_buf_t *event)
         ngx_null_string
     };
 
-    len = event->last - event->pos;
-
     for (s = ends; s->len; s++) {
-        if (len >= s->len && ngx_memcmp(event->pos, s->data, s->len) == 0) {
+        if (event->len >= s->len
+            && ngx_memcmp(event->data, s->data, s->len) == 0)
+        {
             return 1;
         }
     }
@@ -512,13 +509,8 @@ ngx_http_tee_gateway_seal_event(ngx_http_request_t *r,
     ngx_buf_t  *b;
     tee_str_t   in;
 
-    in.data = NULL;
-    in.len = 0;
-
-    if (ctx->event) {
-        in.data = ctx->event->pos;
-        in.len = ctx->event->last - ctx->event->pos;
-    }
+    in.data = ctx->event.data;
+    in.len = ctx->event.len;
 
     b = ngx_http_tee_gateway_get_buf(r, ctx, in.len + TEE_OHTTP_CHUNK_EXTRA
                                              + TEE_ENVELOPE_MAX_FRAME
@@ -545,9 +537,7 @@ ngx_http_tee_gateway_seal_event(ngx_http_request_t *r,
 
     b->last += size;
 
-    if (ctx->event) {
-        ctx->event->last = ctx->event->pos;
-    }
+    ngx_http_tee_held_empty(&ctx->event);
 
     ctx->whole_event = 0;
     ctx->done = final;

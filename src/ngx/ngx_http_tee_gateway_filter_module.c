@@ -334,7 +334,6 @@ static ngx_int_t
 ngx_http_tee_gateway_hold(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx)
 {
-    size_t        size;
     ngx_int_t     rc;
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
@@ -342,10 +341,9 @@ ngx_http_tee_gateway_hold(ngx_http_request_t *r,
     while (ctx->in) {
         cl = ctx->in;
         b = cl->buf;
-        size = b->last - b->pos;
 
-        rc = ngx_http_tee_gateway_buffer(&ctx->held, b->pos, size,
-                                         ctx->conf->buffer, r);
+        rc = ngx_http_tee_held_add(r, &ctx->held, b->pos, b->last - b->pos,
+                                   ctx->conf->buffer);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -371,23 +369,23 @@ ngx_http_tee_gateway_hold(ngx_http_request_t *r,
         }
     }
 
-    ctx->length = 0;
+    ctx->length = ctx->last ? (off_t) ctx->held.len : -1;
 
-    if (ctx->held) {
-        ctx->length = ctx->held->last - ctx->held->pos;
-
+    if (ctx->held.len) {
+        b = ngx_calloc_buf(r->pool);
         cl = ngx_alloc_chain_link(r->pool);
-        if (cl == NULL) {
+
+        if (b == NULL || cl == NULL) {
             return NGX_ERROR;
         }
 
-        cl->buf = ctx->held;
+        b->temporary = 1;
+        b->pos = ctx->held.data;
+        b->last = ctx->held.data + ctx->held.len;
+
+        cl->buf = b;
         cl->next = ctx->in;
         ctx->in = cl;
-    }
-
-    if (!ctx->last) {
-        ctx->length = -1;
     }
 
     return ngx_http_tee_gateway_decide(r, ctx) == NGX_OK ? NGX_DONE
@@ -421,9 +419,7 @@ ngx_http_tee_gateway_bad_gateway(ngx_http_request_t *r,
     ctx->status = NGX_HTTP_BAD_GATEWAY;
     ctx->last = 1;
 
-    if (ctx->held) {
-        ctx->held->last = ctx->held->pos;
-    }
+    ngx_http_tee_held_empty(&ctx->held);
 
     r->headers_out.status = NGX_HTTP_BAD_GATEWAY;
     text = &problem;
@@ -441,8 +437,8 @@ ngx_http_tee_gateway_bad_gateway(ngx_http_request_t *r,
         }
     }
 
-    return ngx_http_tee_gateway_buffer(&ctx->held, text->data, text->len,
-                                       ctx->conf->buffer, r);
+    return ngx_http_tee_held_add(r, &ctx->held, text->data, text->len,
+                                 ctx->conf->buffer);
 }
 
 

@@ -353,10 +353,9 @@ ngx_http_tee_gateway_cleanup(void *data)
     tee_ohttp_exchange_wipe(&ctx->open.exchange);
     tee_ohttp_response_seal_free(&ctx->sealer);
 
-    if (ctx->plain) {
-        tee_wipe(ctx->plain, ctx->plain_room);
-        ngx_free(ctx->plain);
-    }
+    ngx_http_tee_held_free(&ctx->plain);
+    ngx_http_tee_held_free(&ctx->held);
+    ngx_http_tee_held_free(&ctx->event);
 
     if (ctx->body.data) {
         tee_wipe((u_char *) ctx->body.data, ctx->body.len);

@@ -219,37 +219,17 @@ ngx_http_tee_gateway_feed(ngx_http_tee_gateway_ctx_t *ctx, u_char *p,
 static tee_rc_t
 ngx_http_tee_gateway_append(ngx_http_tee_gateway_ctx_t *ctx, tee_str_t plain)
 {
-    size_t   room;
-    u_char  *p;
+    ngx_int_t  rc;
 
-    if (plain.len > (size_t) ctx->conf->max_body - ctx->plain_len) {
+    rc = ngx_http_tee_held_add(ctx->request, &ctx->plain,
+                               (u_char *) plain.data, plain.len,
+                               (size_t) ctx->conf->max_body);
+
+    if (rc == NGX_DECLINED) {
         return TEE_LIMIT;
     }
 
-    if (plain.len > ctx->plain_room - ctx->plain_len) {
-
-        room = ngx_max(ctx->plain_room * 2, ctx->plain_len + plain.len);
-        room = ngx_max(room, 4096);
-
-        p = ngx_alloc(room, ctx->request->connection->log);
-        if (p == NULL) {
-            return TEE_NOMEM;
-        }
-
-        if (ctx->plain) {
-            ngx_memcpy(p, ctx->plain, ctx->plain_len);
-            tee_wipe(ctx->plain, ctx->plain_room);
-            ngx_free(ctx->plain);
-        }
-
-        ctx->plain = p;
-        ctx->plain_room = room;
-    }
-
-    ngx_memcpy(ctx->plain + ctx->plain_len, plain.data, plain.len);
-    ctx->plain_len += plain.len;
-
-    return TEE_OK;
+    return rc == NGX_OK ? TEE_OK : TEE_NOMEM;
 }
 
 
@@ -340,8 +320,8 @@ ngx_http_tee_gateway_end(ngx_http_request_t *r,
     if (ctx->rc == TEE_OK && ctx->chunked) {
         ctx->rc = ngx_http_tee_gateway_append(ctx, plain);
 
-        plain.data = ctx->plain;
-        plain.len = ctx->plain_len;
+        plain.data = ctx->plain.data;
+        plain.len = ctx->plain.len;
     }
 
     if (ctx->rc != TEE_OK) {

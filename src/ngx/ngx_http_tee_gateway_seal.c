@@ -44,7 +44,6 @@ static u_char *ngx_http_tee_gateway_move(u_char *p, u_char *last,
     ngx_buf_t *b);
 static ngx_int_t ngx_http_tee_gateway_encrypt(
     ngx_http_tee_gateway_ctx_t *ctx, ngx_buf_t *b, size_t len);
-static void ngx_http_tee_gateway_buffer_cleanup(void *data);
 
 
 /* What has been held is all there is, or as much as is held. */
@@ -740,72 +739,4 @@ ngx_http_tee_gateway_put_buf(ngx_http_request_t *r,
     ctx->last_out = &cl->next;
 
     return ctx->done ? NGX_DONE : NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_tee_gateway_buffer(ngx_buf_t **buf, u_char *p, size_t size,
-    size_t max, ngx_http_request_t *r)
-{
-    size_t               len, room;
-    u_char              *start;
-    ngx_buf_t           *b;
-    ngx_pool_cleanup_t  *cln;
-
-    b = *buf;
-
-    if (b == NULL) {
-        b = ngx_calloc_buf(r->pool);
-        cln = ngx_pool_cleanup_add(r->pool, 0);
-
-        if (b == NULL || cln == NULL) {
-            return NGX_ERROR;
-        }
-
-        b->temporary = 1;
-        cln->handler = ngx_http_tee_gateway_buffer_cleanup;
-        cln->data = b;
-        *buf = b;
-    }
-
-    len = b->last - b->pos;
-
-    if (size > max - len) {
-        return NGX_DECLINED;
-    }
-
-    if (size > (size_t) (b->end - b->last)) {
-        room = ngx_max(2 * (size_t) (b->end - b->start), len + size);
-        room = ngx_min(ngx_max(room, 4096), ngx_max(max, 4096));
-
-        start = ngx_alloc(room, r->connection->log);
-        if (start == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(start, b->pos, len);
-        ngx_http_tee_gateway_buffer_cleanup(b);
-
-        b->start = start;
-        b->pos = start;
-        b->last = start + len;
-        b->end = start + room;
-    }
-
-    b->last = ngx_cpymem(b->last, p, size);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_tee_gateway_buffer_cleanup(void *data)
-{
-    ngx_buf_t  *b = data;
-
-    if (b->start) {
-        tee_wipe(b->start, b->end - b->start);
-        ngx_free(b->start);
-        b->start = NULL;
-    }
 }

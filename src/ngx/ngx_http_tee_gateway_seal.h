@@ -73,12 +73,6 @@ ngx_buf_t *ngx_http_tee_gateway_get_buf(ngx_http_request_t *r,
 ngx_int_t ngx_http_tee_gateway_put_buf(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_buf_t *b);
 
-/* Adds bytes to a buffer that grows and is wiped with the request; NGX_OK,
- * NGX_DECLINED (over max), NGX_ERROR. */
-
-ngx_int_t ngx_http_tee_gateway_buffer(ngx_buf_t **buf, u_char *p, size_t size,
-    size_t max, ngx_http_request_t *r);
-
 
 /* envelope: the other profile */
 

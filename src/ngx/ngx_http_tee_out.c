@@ -295,11 +295,24 @@ ngx_http_tee_held_cleanup(void *data)
 }
 
 
+/* What is wiped is what has been written: "len" never gets less otherwise. */
+
+void
+ngx_http_tee_held_empty(ngx_http_tee_held_t *h)
+{
+    if (h->len) {
+        tee_wipe(h->data, h->len);
+        h->len = 0;
+    }
+}
+
+
 void
 ngx_http_tee_held_free(ngx_http_tee_held_t *h)
 {
+    ngx_http_tee_held_empty(h);
+
     if (h->data) {
-        tee_wipe(h->data, h->len);
         ngx_free(h->data);
     }
 
@@ -313,6 +326,10 @@ ngx_http_tee_held_add(ngx_http_request_t *r, ngx_http_tee_held_t *h,
 {
     size_t   room;
     u_char  *data;
+
+    if (len == 0) {
+        return NGX_OK;
+    }
 
     if (len > max - h->len) {
         return NGX_DECLINED;

@@ -77,7 +77,8 @@ ngx_int_t ngx_http_tee_chain_drop(ngx_http_request_t *r, ngx_chain_t *in,
 
 
 /*
- * A buffer that grows, outside of the pool, and is wiped with the request.
+ * A buffer that grows, outside of the pool, and is wiped with the request, by
+ * "init" or by whoever frees it.
  *
  * NGX_OK, NGX_DECLINED (it would be more than "max"; nothing has been added),
  * NGX_ERROR
@@ -93,6 +94,7 @@ ngx_int_t ngx_http_tee_held_init(ngx_http_request_t *r,
     ngx_http_tee_held_t *h);
 ngx_int_t ngx_http_tee_held_add(ngx_http_request_t *r,
     ngx_http_tee_held_t *h, u_char *p, size_t len, size_t max);
+void ngx_http_tee_held_empty(ngx_http_tee_held_t *h);
 void ngx_http_tee_held_free(ngx_http_tee_held_t *h);
 
 
