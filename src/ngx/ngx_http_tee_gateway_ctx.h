@@ -95,11 +95,7 @@ typedef struct {
     off_t                          written;    /* plaintext in all */
     off_t                          pad;
     ngx_chain_t                   *in;
-    ngx_chain_t                   *free;
-    ngx_chain_t                   *busy;
-    ngx_chain_t                   *out;
-    ngx_chain_t                  **last_out;
-    ngx_uint_t                     bufs;
+    ngx_http_tee_out_t             out;
 
     /* of the other profile */
     ngx_array_t                   *kept;       /* fields that pass */

@@ -330,14 +330,14 @@ ngx_http_tee_gateway_event(ngx_http_request_t *r,
     if (ctx->whole_event) {
 
         if (!ctx->failed && ngx_http_tee_gateway_may_end(&ctx->event)) {
-            return NGX_AGAIN;
+            return NGX_DECLINED;
         }
 
         return ngx_http_tee_gateway_seal_event(r, ctx, 0);
     }
 
     if (!ctx->failed) {
-        return NGX_AGAIN;
+        return NGX_DECLINED;
     }
 
     /* what has come of the event that was cut means nothing */
@@ -512,9 +512,9 @@ ngx_http_tee_gateway_seal_event(ngx_http_request_t *r,
     in.data = ctx->event.data;
     in.len = ctx->event.len;
 
-    b = ngx_http_tee_gateway_get_buf(r, ctx, in.len + TEE_OHTTP_CHUNK_EXTRA
-                                             + TEE_ENVELOPE_MAX_FRAME
-                                             + TEE_OHTTP_MAX_SECRET, &rc);
+    b = ngx_http_tee_out_get(r, &ctx->out, in.len + TEE_OHTTP_CHUNK_EXTRA
+                                           + TEE_ENVELOPE_MAX_FRAME
+                                           + TEE_OHTTP_MAX_SECRET, &rc);
     if (b == NULL) {
         return rc;
     }
@@ -542,5 +542,5 @@ ngx_http_tee_gateway_seal_event(ngx_http_request_t *r,
     ctx->whole_event = 0;
     ctx->done = final;
 
-    return ngx_http_tee_gateway_put_buf(r, ctx, b);
+    return ngx_http_tee_gateway_put(r, ctx, b);
 }

@@ -16,6 +16,7 @@
 
 
 static ngx_int_t ngx_http_tee_gateway_header_filter(ngx_http_request_t *r);
+static void ngx_http_tee_gateway_init_out(ngx_http_tee_gateway_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_gateway_no_file(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_gateway_rfc9458(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx);
@@ -99,6 +100,8 @@ ngx_http_tee_gateway_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
+    ngx_http_tee_gateway_init_out(ctx);
+
     ctx->status = r->headers_out.status;
 
     if (ctx->status < NGX_HTTP_OK || ctx->status > 599) {
@@ -110,6 +113,13 @@ ngx_http_tee_gateway_header_filter(ngx_http_request_t *r)
                   || r->method == NGX_HTTP_HEAD
                   || ctx->status == NGX_HTTP_NO_CONTENT
                   || ctx->status == NGX_HTTP_NOT_MODIFIED;
+
+    if (ctx->absent) {
+
+        /* it is made at once */
+
+        ctx->out.most = NGX_MAX_UINT32_VALUE;
+    }
 
     rc = ctx->conf->profile == NGX_HTTP_TEE_OPENGRADIENT
          ? ngx_http_tee_gateway_envelope(r, ctx)
@@ -146,6 +156,20 @@ ngx_http_tee_gateway_header_filter(ngx_http_request_t *r)
     r->header_only = 1;
 
     return rc;
+}
+
+
+/* Early hints may have been sent. */
+
+static void
+ngx_http_tee_gateway_init_out(ngx_http_tee_gateway_ctx_t *ctx)
+{
+    if (ctx->out.next == NULL) {
+        ngx_http_tee_out_init(&ctx->out, ngx_http_next_body_filter,
+                              (ngx_buf_tag_t)
+                              &ngx_http_tee_gateway_filter_module,
+                              NGX_HTTP_TEE_BUFFERED_SEALED);
+    }
 }
 
 
@@ -241,14 +265,7 @@ ngx_http_tee_gateway_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     if (ctx->done) {
-
-        for ( /* void */ ; in; in = in->next) {
-            in->buf->pos = in->buf->last;
-            in->buf->file_pos = in->buf->file_last;
-        }
-
-        return r->connection->buffered ? ngx_http_next_body_filter(r, NULL)
-                                       : NGX_OK;
+        return ngx_http_tee_chain_drop(r, in, ngx_http_next_body_filter);
     }
 
     if (ngx_http_tee_gateway_add(r, ctx, in) != NGX_OK) {
@@ -279,13 +296,11 @@ static ngx_int_t
 ngx_http_tee_gateway_add(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_chain_t *in)
 {
-    ngx_buf_t     *b;
-    ngx_chain_t   *cl, **ll;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
 
-    for (ll = &ctx->in; *ll; ll = &(*ll)->next) { /* void */ }
-
-    for ( /* void */ ; in; in = in->next) {
-        b = in->buf;
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
 
         /* a recycled buffer is one that somebody waits for */
 
@@ -300,28 +315,9 @@ ngx_http_tee_gateway_add(ngx_http_request_t *r,
         if (b->last_buf) {
             ctx->last = 1;
         }
-
-        if (ngx_buf_size(b) == 0) {
-            continue;
-        }
-
-        if (!ngx_buf_in_memory(b)) {
-            return ngx_http_tee_gateway_broken(r, ctx,
-                                               "content that is in a file");
-        }
-
-        cl = ngx_alloc_chain_link(r->pool);
-        if (cl == NULL) {
-            return NGX_ERROR;
-        }
-
-        cl->buf = b;
-        cl->next = NULL;
-        *ll = cl;
-        ll = &cl->next;
     }
 
-    return NGX_OK;
+    return ngx_http_tee_chain_add(r, &ctx->in, in);
 }
 
 
@@ -494,9 +490,11 @@ ngx_http_tee_gateway_early_hints_filter(ngx_http_request_t *r)
         return NGX_OK;
     }
 
+    ngx_http_tee_gateway_init_out(ctx);
+
     rc = ngx_http_tee_gateway_hints(r, ctx);
 
-    if (rc == NGX_DECLINED) {
+    if (rc == NGX_AGAIN) {
         return NGX_OK;
     }
 
@@ -520,13 +518,7 @@ ngx_http_tee_gateway_early_hints_filter(ngx_http_request_t *r)
         ctx->begun = 1;
     }
 
-    rc = ngx_http_next_body_filter(r, ctx->out);
-
-    ngx_chain_update_chains(r->pool, &ctx->free, &ctx->busy, &ctx->out,
-                            NGX_HTTP_TEE_GATEWAY_TAG);
-    ctx->last_out = &ctx->out;
-
-    return rc;
+    return ngx_http_tee_out_send(r, &ctx->out);
 }
 
 #endif
@@ -541,13 +533,12 @@ static ngx_int_t
 ngx_http_tee_gateway_output(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx)
 {
-    ngx_int_t     rc, sent;
-    ngx_chain_t  *none;
+    ngx_int_t            rc, sent;
+    ngx_http_tee_out_t  *o;
 
-    sent = NGX_OK;
+    o = &ctx->out;
 
-    for ( ;; ) {
-
+    do {
         do {
             rc = ngx_http_tee_gateway_seal(r, ctx);
         } while (rc == NGX_OK);
@@ -557,47 +548,20 @@ ngx_http_tee_gateway_output(ngx_http_request_t *r,
                                                        "cannot be sealed");
         }
 
-        if (ctx->out) {
-            sent = ngx_http_next_body_filter(r, ctx->out);
+        sent = ngx_http_tee_out_send(r, o);
 
-            if (sent == NGX_ERROR) {
-                return NGX_ERROR;
-            }
-
-            ngx_chain_update_chains(r->pool, &ctx->free, &ctx->busy,
-                                    &ctx->out, NGX_HTTP_TEE_GATEWAY_TAG);
-            ctx->last_out = &ctx->out;
-        }
-
-        if (rc != NGX_DECLINED) {
-            break;
-        }
-
-        if (ctx->free) {
-            continue;
-        }
-
-        /* together they may be less than is sent without being asked */
-
-        if (ngx_http_next_body_filter(r, NULL) == NGX_ERROR) {
+        if (sent == NGX_ERROR) {
             return NGX_ERROR;
         }
 
-        none = NULL;
-        ngx_chain_update_chains(r->pool, &ctx->free, &ctx->busy, &none,
-                                NGX_HTTP_TEE_GATEWAY_TAG);
+    } while (rc == NGX_AGAIN && o->free);
 
-        if (ctx->free == NULL) {
-            break;
-        }
-    }
-
-    if (rc == NGX_DECLINED) {
-        r->connection->buffered |= NGX_HTTP_TEE_GATEWAY_BUFFERED;
+    if (rc == NGX_AGAIN) {
+        r->connection->buffered |= o->bit;
         return NGX_AGAIN;
     }
 
-    r->connection->buffered &= ~NGX_HTTP_TEE_GATEWAY_BUFFERED;
+    r->connection->buffered &= ~o->bit;
 
     return sent;
 }

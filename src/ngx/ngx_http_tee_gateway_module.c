@@ -319,7 +319,6 @@ ngx_http_tee_gateway_create_ctx(ngx_http_request_t *r,
     ctx->request = r;
     ctx->conf = glcf;
     ctx->rc = TEE_OK;
-    ctx->last_out = &ctx->out;
 
     cln->handler = ngx_http_tee_gateway_cleanup;
 

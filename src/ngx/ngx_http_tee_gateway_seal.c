@@ -237,8 +237,7 @@ ngx_http_tee_gateway_hints(ngx_http_request_t *r,
         ctx->stage = ctx->stage ? ctx->stage
                                 : ngx_palloc(r->pool, TEE_OHTTP_CHUNK);
 
-        b = ngx_http_tee_gateway_get_buf(r, ctx, NGX_HTTP_TEE_CHUNK_ROOM,
-                                         &rc);
+        b = ngx_http_tee_out_get(r, &ctx->out, NGX_HTTP_TEE_CHUNK_ROOM, &rc);
     }
 
     if (b && ctx->stage) {
@@ -264,7 +263,7 @@ ngx_http_tee_gateway_hints(ngx_http_request_t *r,
     tee_write_free(&fields);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_tee_gateway_put_buf(r, ctx, b);
+        rc = ngx_http_tee_gateway_put(r, ctx, b);
     }
 
     return rc;
@@ -432,7 +431,7 @@ ngx_http_tee_gateway_seal(ngx_http_request_t *r,
 
     room = NGX_HTTP_TEE_CHUNK_ROOM - TEE_OHTTP_CHUNK + ctx->stage_size;
 
-    b = ngx_http_tee_gateway_get_buf(r, ctx, room, &rc);
+    b = ngx_http_tee_out_get(r, &ctx->out, room, &rc);
     if (b == NULL) {
         return rc;
     }
@@ -453,13 +452,13 @@ ngx_http_tee_gateway_seal(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    return ngx_http_tee_gateway_put_buf(r, ctx, b);
+    return ngx_http_tee_gateway_put(r, ctx, b);
 }
 
 
 /*
  * Up to one chunk of plaintext: NGX_OK, NGX_DONE if it is the final one,
- * NGX_AGAIN if there is none.
+ * NGX_DECLINED if there is none.
  */
 
 static ngx_int_t
@@ -520,7 +519,7 @@ ngx_http_tee_gateway_stage(ngx_http_request_t *r,
         return NGX_DONE;
     }
 
-    return p == ctx->stage ? NGX_AGAIN : NGX_OK;
+    return p == ctx->stage ? NGX_DECLINED : NGX_OK;
 }
 
 
@@ -646,81 +645,25 @@ ngx_http_tee_gateway_encrypt(ngx_http_tee_gateway_ctx_t *ctx, ngx_buf_t *b,
 }
 
 
-/* *rc: NGX_DECLINED, all are waiting to be sent; NGX_ERROR. */
-
-ngx_buf_t *
-ngx_http_tee_gateway_get_buf(ngx_http_request_t *r,
-    ngx_http_tee_gateway_ctx_t *ctx, size_t room, ngx_int_t *rc)
-{
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    *rc = NGX_ERROR;
-
-    while (ctx->free) {
-        cl = ctx->free;
-        b = cl->buf;
-
-        ctx->free = cl->next;
-        ngx_free_chain(r->pool, cl);
-
-        if ((size_t) (b->end - b->start) >= room) {
-            b->flush = 0;
-            return b;
-        }
-
-        /* too small for this event */
-
-        ngx_pfree(r->pool, b->start);
-        ctx->bufs--;
-    }
-
-    /* a response without content is made at once */
-
-    if (ctx->bufs >= NGX_HTTP_TEE_GATEWAY_BUFS && !ctx->absent) {
-        *rc = NGX_DECLINED;
-        return NULL;
-    }
-
-    b = ngx_create_temp_buf(r->pool, room);
-    if (b == NULL) {
-        return NULL;
-    }
-
-    b->tag = NGX_HTTP_TEE_GATEWAY_TAG;
-    ctx->bufs++;
-
-    return b;
-}
-
-
 /* With nothing in it, it goes back, and only what has been asked for with it
  * goes on. */
 
 ngx_int_t
-ngx_http_tee_gateway_put_buf(ngx_http_request_t *r,
+ngx_http_tee_gateway_put(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_buf_t *b)
 {
-    ngx_chain_t  *cl;
-
-    cl = ngx_alloc_chain_link(r->pool);
-    if (cl == NULL) {
-        return NGX_ERROR;
-    }
-
     if (b->pos == b->last) {
-        cl->buf = b;
-        cl->next = ctx->free;
-        ctx->free = cl;
+
+        if (ngx_http_tee_out_unget(r, &ctx->out, b) != NGX_OK) {
+            return NGX_ERROR;
+        }
 
         if (!ctx->flush) {
-            return NGX_AGAIN;
+            return NGX_DECLINED;
         }
 
         b = ngx_calloc_buf(r->pool);
-        cl = ngx_alloc_chain_link(r->pool);
-
-        if (b == NULL || cl == NULL) {
+        if (b == NULL) {
             return NGX_ERROR;
         }
     }
@@ -733,10 +676,9 @@ ngx_http_tee_gateway_put_buf(ngx_http_request_t *r,
         ctx->flush = 0;
     }
 
-    cl->buf = b;
-    cl->next = NULL;
-    *ctx->last_out = cl;
-    ctx->last_out = &cl->next;
+    if (ngx_http_tee_out_add(r, &ctx->out, b) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ctx->done ? NGX_DONE : NGX_OK;
 }

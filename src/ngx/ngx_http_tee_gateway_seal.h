@@ -13,18 +13,6 @@
 
 /* Between the gateway's filters and what they seal with. */
 
-#define NGX_HTTP_TEE_GATEWAY_TAG                                              \
-    ((ngx_buf_tag_t) &ngx_http_tee_gateway_filter_module)
-
-/* A bit of c->buffered that no module of nginx uses. */
-
-#define NGX_HTTP_TEE_GATEWAY_BUFFERED  0x40
-
-/* Buffers of a response that wait to be sent. */
-
-#define NGX_HTTP_TEE_GATEWAY_BUFS      4
-
-
 /* fields: of the inner response, from where nginx keeps them */
 
 ngx_int_t ngx_http_tee_gateway_fields(ngx_http_request_t *r,
@@ -57,7 +45,7 @@ ngx_int_t ngx_http_tee_gateway_hints(ngx_http_request_t *r,
 
 /*
  * Seals some of what is in ctx->in and adds one buffer to ctx->out: NGX_OK;
- * NGX_AGAIN, there is nothing to seal; NGX_DECLINED, no buffer is free;
+ * NGX_DECLINED, there is nothing to seal; NGX_AGAIN, no buffer is free;
  * NGX_DONE, the response is complete; NGX_ERROR.
  */
 
@@ -66,11 +54,10 @@ ngx_int_t ngx_http_tee_gateway_seal(ngx_http_request_t *r,
 
 void ngx_http_tee_gateway_drop_trailers(ngx_http_request_t *r);
 
-/* A free buffer with this room. */
+/* Adds this buffer to ctx->out, with what else is asked for; returns as
+ * above. */
 
-ngx_buf_t *ngx_http_tee_gateway_get_buf(ngx_http_request_t *r,
-    ngx_http_tee_gateway_ctx_t *ctx, size_t room, ngx_int_t *rc);
-ngx_int_t ngx_http_tee_gateway_put_buf(ngx_http_request_t *r,
+ngx_int_t ngx_http_tee_gateway_put(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_buf_t *b);
 
 

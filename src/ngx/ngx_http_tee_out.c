@@ -12,12 +12,6 @@
 
 
 static ngx_buf_t *ngx_http_tee_out_last(ngx_http_tee_out_t *o);
-static ngx_buf_t *ngx_http_tee_out_get(ngx_http_request_t *r,
-    ngx_http_tee_out_t *o);
-static ngx_int_t ngx_http_tee_out_link(ngx_http_request_t *r,
-    ngx_http_tee_out_t *o, ngx_buf_t *b);
-static ngx_int_t ngx_http_tee_out_send(ngx_http_request_t *r,
-    ngx_http_tee_out_t *o);
 static void ngx_http_tee_held_cleanup(void *data);
 
 
@@ -34,6 +28,7 @@ ngx_http_tee_out_init(ngx_http_tee_out_t *o,
     o->next = next;
     o->tag = tag;
     o->bit = bit;
+    o->most = NGX_HTTP_TEE_OUT_BUFS;
     o->last_out = &o->out;
 }
 
@@ -43,6 +38,7 @@ ngx_http_tee_out_put(ngx_http_request_t *r, ngx_http_tee_out_t *o,
     tee_str_t *in)
 {
     size_t      n;
+    ngx_int_t   rc;
     ngx_buf_t  *b;
 
     while (in->len) {
@@ -50,20 +46,21 @@ ngx_http_tee_out_put(ngx_http_request_t *r, ngx_http_tee_out_t *o,
 
         if (b == NULL || b->last == b->end) {
 
-            if (o->free == NULL && o->bufs == NGX_HTTP_TEE_OUT_BUFS) {
+            if (o->free == NULL && o->bufs == o->most) {
 
                 if (ngx_http_tee_out_send(r, o) == NGX_ERROR) {
                     return NGX_ERROR;
                 }
-
-                if (o->free == NULL) {
-                    r->connection->buffered |= o->bit;
-                    return NGX_AGAIN;
-                }
             }
 
-            b = ngx_http_tee_out_get(r, o);
-            if (b == NULL) {
+            b = ngx_http_tee_out_get(r, o, NGX_HTTP_TEE_OUT_SIZE, &rc);
+
+            if (rc == NGX_AGAIN) {
+                r->connection->buffered |= o->bit;
+                return NGX_AGAIN;
+            }
+
+            if (b == NULL || ngx_http_tee_out_add(r, o, b) != NGX_OK) {
                 return NGX_ERROR;
             }
         }
@@ -93,37 +90,50 @@ ngx_http_tee_out_last(ngx_http_tee_out_t *o)
 }
 
 
-static ngx_buf_t *
-ngx_http_tee_out_get(ngx_http_request_t *r, ngx_http_tee_out_t *o)
+ngx_buf_t *
+ngx_http_tee_out_get(ngx_http_request_t *r, ngx_http_tee_out_t *o,
+    size_t room, ngx_int_t *rc)
 {
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
-    if (o->free) {
+    *rc = NGX_ERROR;
+
+    while (o->free) {
         cl = o->free;
         o->free = cl->next;
 
         b = cl->buf;
-        b->flush = 0;
-
         ngx_free_chain(r->pool, cl);
 
-    } else {
-        b = ngx_create_temp_buf(r->pool, NGX_HTTP_TEE_OUT_SIZE);
-        if (b == NULL) {
-            return NULL;
+        if ((size_t) (b->end - b->start) >= room) {
+            b->flush = 0;
+            return b;
         }
 
-        b->tag = o->tag;
-        o->bufs++;
+        ngx_pfree(r->pool, b->start);
+        o->bufs--;
     }
 
-    return ngx_http_tee_out_link(r, o, b) == NGX_OK ? b : NULL;
+    if (o->bufs >= o->most) {
+        *rc = NGX_AGAIN;
+        return NULL;
+    }
+
+    b = ngx_create_temp_buf(r->pool, room);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    b->tag = o->tag;
+    o->bufs++;
+
+    return b;
 }
 
 
-static ngx_int_t
-ngx_http_tee_out_link(ngx_http_request_t *r, ngx_http_tee_out_t *o,
+ngx_int_t
+ngx_http_tee_out_add(ngx_http_request_t *r, ngx_http_tee_out_t *o,
     ngx_buf_t *b)
 {
     ngx_chain_t  *cl;
@@ -143,9 +153,28 @@ ngx_http_tee_out_link(ngx_http_request_t *r, ngx_http_tee_out_t *o,
 }
 
 
+ngx_int_t
+ngx_http_tee_out_unget(ngx_http_request_t *r, ngx_http_tee_out_t *o,
+    ngx_buf_t *b)
+{
+    ngx_chain_t  *cl;
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl->buf = b;
+    cl->next = o->free;
+    o->free = cl;
+
+    return NGX_OK;
+}
+
+
 /* Together the buffers may be less than is sent without being asked. */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_tee_out_send(ngx_http_request_t *r, ngx_http_tee_out_t *o)
 {
     ngx_int_t  rc;
@@ -159,9 +188,7 @@ ngx_http_tee_out_send(ngx_http_request_t *r, ngx_http_tee_out_t *o)
         o->last_out = &o->out;
     }
 
-    if (rc != NGX_ERROR && o->busy && o->free == NULL
-        && o->bufs == NGX_HTTP_TEE_OUT_BUFS)
-    {
+    if (rc != NGX_ERROR && o->busy && o->free == NULL && o->bufs == o->most) {
         rc = ngx_http_tee_out_more(r, o);
     }
 
@@ -180,7 +207,7 @@ ngx_http_tee_out_flush(ngx_http_request_t *r, ngx_http_tee_out_t *o,
     if (b == NULL) {
         b = ngx_calloc_buf(r->pool);
 
-        if (b == NULL || ngx_http_tee_out_link(r, o, b) != NGX_OK) {
+        if (b == NULL || ngx_http_tee_out_add(r, o, b) != NGX_OK) {
             return NGX_ERROR;
         }
     }

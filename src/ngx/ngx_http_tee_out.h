@@ -30,6 +30,7 @@ typedef struct {
     ngx_http_output_body_filter_pt  next;
     ngx_buf_tag_t                  tag;        /* of this filter */
     ngx_uint_t                     bit;
+    ngx_uint_t                     most;       /* buffers */
 
     /* the rest is private */
     ngx_chain_t                   *free;
@@ -53,6 +54,24 @@ void ngx_http_tee_out_init(ngx_http_tee_out_t *o,
 
 ngx_int_t ngx_http_tee_out_put(ngx_http_request_t *r, ngx_http_tee_out_t *o,
     tee_str_t *in);
+
+/*
+ * The same without a copy: an empty buffer with this room, to which bytes are
+ * appended.  NULL: *rc is NGX_AGAIN, all of them wait and the filter has to as
+ * well, or NGX_ERROR.  It is added to what will be sent, or given back.
+ */
+
+ngx_buf_t *ngx_http_tee_out_get(ngx_http_request_t *r, ngx_http_tee_out_t *o,
+    size_t room, ngx_int_t *rc);
+ngx_int_t ngx_http_tee_out_add(ngx_http_request_t *r, ngx_http_tee_out_t *o,
+    ngx_buf_t *b);
+ngx_int_t ngx_http_tee_out_unget(ngx_http_request_t *r,
+    ngx_http_tee_out_t *o, ngx_buf_t *b);
+
+/* Sends what has been added; what the filters below say. */
+
+ngx_int_t ngx_http_tee_out_send(ngx_http_request_t *r,
+    ngx_http_tee_out_t *o);
 
 /* Sends what is there; with "last", that was all, otherwise at once. */
 
