@@ -118,6 +118,16 @@ for my $bytes ("\1\0\x20\0\1\0\1" . 'x' x 300, 'x' x 300) {
     unlike $c->response->{body}, qr/content-length: [1-9]|xxx/i, 'nor is one that has become too large';
 }
 
+for my $later (0, 1) {
+    my $c = $t->client;
+    $c->send("POST /pages HTTP/1.1\r\nHost: inside.example\r\nContent-Type: message/ohttp-req\r\nTransfer-Encoding: chunked\r\n"
+        . ($later ? "Expect: 100-continue\r\n\r\n" : "\r\nno chunk\r\n"));
+    $c->read_until(qr/100 Continue\r\n\r\n/), $c->send("5\r\nxxxxx\r\nno chunk\r\n") if $later;
+    my $r = $c->response;
+    like $r->{body}, qr/^GET .* HTTP/, 'an error page for content that is no HTTP, ' . ($later ? 'later' : 'at once');
+    unlike $r->{body}, qr/content-length: [1-9]|transfer-encoding|xxx/i, 'is asked for without any';
+}
+
 my $r = $g->with(path => '/pages')->request(GET => '/secret?query');
 is $r->{status}, 200, 'a named location stands in for what is no target';
 unlike $r->{body}, qr/secret|query/, 'without a word of it' or diag $r->{body};

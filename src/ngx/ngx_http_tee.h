@@ -596,6 +596,31 @@ ngx_uint_t ngx_http_tee_is_utf8(ngx_str_t *type);
 ngx_uint_t ngx_http_tee_request_type(ngx_http_request_t *r);
 ngx_uint_t ngx_http_tee_early_data(ngx_http_request_t *r);
 
+/*
+ * Reads the content without nginx's buffering, which could write it to a file.
+ * The handler is called when there is some, first from within; returns what a
+ * handler of a phase does.
+ */
+
+ngx_int_t ngx_http_tee_read_content(ngx_http_request_t *r,
+    ngx_http_event_handler_pt handler);
+
+/*
+ * For this handler: gives to "take" what has come.  NGX_OK, that was all;
+ * NGX_AGAIN, the handler is called again; else a status for a failure, be it
+ * that of "take", which returns NGX_OK otherwise.
+ */
+
+typedef ngx_int_t (*ngx_http_tee_take_pt)(ngx_http_request_t *r, void *data,
+    u_char *p, size_t len);
+
+ngx_int_t ngx_http_tee_take_content(ngx_http_request_t *r,
+    ngx_http_event_handler_pt handler, ngx_http_tee_take_pt take, void *data);
+
+/* What has been taken is there for nobody else, such as an error page. */
+
+void ngx_http_tee_no_content(ngx_http_request_t *r);
+
 /* The n-th field of this name, from 0. */
 
 ngx_table_elt_t *ngx_http_tee_field(ngx_list_t *list, ngx_str_t *name,

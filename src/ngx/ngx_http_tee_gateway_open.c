@@ -10,20 +10,12 @@
 #include <openssl/rand.h>
 
 
-/*
- * The body is read without nginx's own buffering, which could write it to a
- * file, and is opened as it comes; what has been opened stays in memory that
- * is wiped with the request.
- */
+/* The body is opened as it comes; what has been opened stays in memory that is
+ * wiped with the request. */
 
 
 static void ngx_http_tee_gateway_body_handler(ngx_http_request_t *r);
-static void ngx_http_tee_gateway_read_handler(ngx_http_request_t *r);
-static void ngx_http_tee_gateway_body(ngx_http_request_t *r,
-    ngx_http_tee_gateway_ctx_t *ctx);
-static ngx_int_t ngx_http_tee_gateway_take(ngx_http_request_t *r,
-    ngx_http_tee_gateway_ctx_t *ctx);
-static void ngx_http_tee_gateway_feed(ngx_http_tee_gateway_ctx_t *ctx,
+static ngx_int_t ngx_http_tee_gateway_take(ngx_http_request_t *r, void *data,
     u_char *p, size_t len);
 static tee_rc_t ngx_http_tee_gateway_append(ngx_http_tee_gateway_ctx_t *ctx,
     tee_str_t plain);
@@ -49,7 +41,6 @@ ngx_int_t
 ngx_http_tee_gateway_read(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx)
 {
-    ngx_int_t      rc;
     tee_crypto_t  *crypto;
 
     crypto = ngx_http_tee_crypto();
@@ -61,128 +52,31 @@ ngx_http_tee_gateway_read(ngx_http_request_t *r,
                                 ctx->chunked, (size_t) ctx->conf->max_body,
                                 ngx_http_tee_gateway_key, ctx->conf->keys);
 
-    r->request_body_no_buffering = 1;
-
-    rc = ngx_http_read_client_request_body(r,
-                                           ngx_http_tee_gateway_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    ngx_http_finalize_request(r, NGX_DONE);
-
-    return NGX_DONE;
+    return ngx_http_tee_read_content(r, ngx_http_tee_gateway_body_handler);
 }
 
 
 static void
 ngx_http_tee_gateway_body_handler(ngx_http_request_t *r)
 {
+    ngx_int_t                    rc;
     ngx_http_tee_gateway_ctx_t  *ctx;
 
     ctx = ngx_http_tee_gateway_get_ctx(r);
 
-    if (r->reading_body) {
-        r->read_event_handler = ngx_http_tee_gateway_read_handler;
-        r->write_event_handler = ngx_http_request_empty_handler;
-    }
+    rc = ngx_http_tee_take_content(r, ngx_http_tee_gateway_body_handler,
+                                   ngx_http_tee_gateway_take, ctx);
 
-    ngx_http_tee_gateway_body(r, ctx);
-}
-
-
-static void
-ngx_http_tee_gateway_read_handler(ngx_http_request_t *r)
-{
-    if (r->connection->read->timedout) {
-        r->connection->timedout = 1;
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+    if (rc == NGX_AGAIN) {
         return;
     }
 
-    ngx_http_tee_gateway_body(r, ngx_http_tee_gateway_get_ctx(r));
-}
-
-
-static void
-ngx_http_tee_gateway_body(ngx_http_request_t *r,
-    ngx_http_tee_gateway_ctx_t *ctx)
-{
-    ngx_int_t  rc;
-
-    for ( ;; ) {
-
-        rc = ngx_http_tee_gateway_take(r, ctx);
-
-        if (rc != NGX_OK) {
-            ngx_http_tee_gateway_fail(r, ctx, rc);
-            return;
-        }
-
-        if (!r->reading_body) {
-            break;
-        }
-
-        rc = ngx_http_read_unbuffered_request_body(r);
-
-        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            ngx_http_finalize_request(r, rc);
-            return;
-        }
-
-        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
-            return;
-        }
+    if (rc != NGX_OK) {
+        ngx_http_tee_gateway_fail(r, ctx, rc);
+        return;
     }
-
-    r->read_event_handler = ngx_http_block_reading;
 
     ngx_http_tee_gateway_opened(r, ctx);
-}
-
-
-/* Takes what has been read, so that nginx may use its buffer again. */
-
-static ngx_int_t
-ngx_http_tee_gateway_take(ngx_http_request_t *r,
-    ngx_http_tee_gateway_ctx_t *ctx)
-{
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl, *ln;
-
-    cl = r->request_body->bufs;
-    r->request_body->bufs = NULL;
-
-    while (cl) {
-        b = cl->buf;
-
-        if (b->in_file) {
-            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "tee gateway: a part of the request is in a file");
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        ctx->received += b->last - b->pos;
-
-        if (ctx->received > ctx->conf->max_body) {
-            return ngx_http_tee_gateway_refuse(r, ctx->conf,
-                                             NGX_HTTP_TEE_GATEWAY_LARGE,
-                                             NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                             "too_large",
-                                             "request body too large");
-        }
-
-        ngx_http_tee_gateway_feed(ctx, b->pos, b->last - b->pos);
-
-        b->pos = b->last;
-
-        ln = cl;
-        cl = cl->next;
-        ngx_free_chain(r->pool, ln);
-    }
-
-    return NGX_OK;
 }
 
 
@@ -191,12 +85,24 @@ ngx_http_tee_gateway_take(ngx_http_request_t *r,
  * the answer tells nothing about where it has failed.
  */
 
-static void
-ngx_http_tee_gateway_feed(ngx_http_tee_gateway_ctx_t *ctx, u_char *p,
+static ngx_int_t
+ngx_http_tee_gateway_take(ngx_http_request_t *r, void *data, u_char *p,
     size_t len)
 {
+    ngx_http_tee_gateway_ctx_t  *ctx = data;
+
     tee_rc_t   rc;
     tee_str_t  in, plain;
+
+    ctx->received += len;
+
+    if (ctx->received > ctx->conf->max_body) {
+        return ngx_http_tee_gateway_refuse(r, ctx->conf,
+                                           NGX_HTTP_TEE_GATEWAY_LARGE,
+                                           NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                           "too_large",
+                                           "request body too large");
+    }
 
     in.data = p;
     in.len = len;
@@ -211,6 +117,8 @@ ngx_http_tee_gateway_feed(ngx_http_tee_gateway_ctx_t *ctx, u_char *p,
 
         ctx->rc = rc;
     }
+
+    return NGX_OK;
 }
 
 
@@ -242,11 +150,7 @@ void
 ngx_http_tee_gateway_fail(ngx_http_request_t *r,
     ngx_http_tee_gateway_ctx_t *ctx, ngx_int_t rc)
 {
-    r->request_body_no_buffering = 0;
-
-    r->headers_in.content_length = NULL;
-    r->headers_in.content_length_n = 0;
-    r->headers_in.chunked = 0;
+    ngx_http_tee_no_content(r);
 
     if (ctx->opened) {
         r->uri = ctx->outer.uri;

@@ -7,7 +7,12 @@
 #include <ngx_http_tee.h>
 
 
-/* What the roles ask of a sealed request before they look into it. */
+/* What the roles ask of a request before they look into it, and how they get
+ * what is in it. */
+
+
+static ngx_int_t ngx_http_tee_take_bufs(ngx_http_request_t *r,
+    ngx_http_tee_take_pt take, void *data);
 
 
 /* Parameters are legal and mean nothing. */
@@ -147,6 +152,117 @@ ngx_http_tee_early_data(ngx_http_request_t *r)
     h = ngx_http_tee_field(&r->headers_in.headers, &early_data, 0);
 
     return h && h->value.len == 1 && h->value.data[0] == '1';
+}
+
+
+ngx_int_t
+ngx_http_tee_read_content(ngx_http_request_t *r,
+    ngx_http_event_handler_pt handler)
+{
+    ngx_int_t  rc;
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r, handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ngx_http_tee_no_content(r);
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_tee_take_content(ngx_http_request_t *r,
+    ngx_http_event_handler_pt handler, ngx_http_tee_take_pt take, void *data)
+{
+    ngx_int_t  rc;
+
+    if (r->connection->read->timedout) {
+        r->connection->timedout = 1;
+        return NGX_HTTP_REQUEST_TIME_OUT;
+    }
+
+    for ( ;; ) {
+
+        rc = ngx_http_tee_take_bufs(r, take, data);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (!r->reading_body) {
+            r->read_event_handler = ngx_http_block_reading;
+            return NGX_OK;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            return rc;
+        }
+
+        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            r->read_event_handler = handler;
+            r->write_event_handler = ngx_http_request_empty_handler;
+
+            return NGX_AGAIN;
+        }
+    }
+}
+
+
+/* nginx may use its buffer again. */
+
+static ngx_int_t
+ngx_http_tee_take_bufs(ngx_http_request_t *r, ngx_http_tee_take_pt take,
+    void *data)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *ln;
+
+    cl = r->request_body->bufs;
+    r->request_body->bufs = NULL;
+
+    while (cl) {
+        b = cl->buf;
+
+        if (b->in_file) {
+            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                          "tee: a part of a request is in a file");
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        rc = take(r, data, b->pos, b->last - b->pos);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        b->pos = b->last;
+
+        ln = cl;
+        cl = cl->next;
+        ngx_free_chain(r->pool, ln);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_tee_no_content(ngx_http_request_t *r)
+{
+    r->request_body_no_buffering = 0;
+
+    r->headers_in.content_length = NULL;
+    r->headers_in.content_length_n = 0;
+    r->headers_in.chunked = 0;
 }
 
 
