@@ -25,6 +25,13 @@
 #define TEE_SIG_MAX_PEM   65536
 
 
+struct tee_sig_public_s {
+    EVP_PKEY             *pkey;
+    EVP_MD_CTX           *md;                  /* is only copied */
+    size_t                sig_len;
+};
+
+
 struct tee_sig_key_s {
     EVP_PKEY             *pkey;
     EVP_MD_CTX           *md;                  /* is only copied */
@@ -36,12 +43,10 @@ struct tee_sig_key_s {
 static tee_rc_t tee_sig_spki_read(tee_str_t spki, tee_str_t *n, tee_str_t *e);
 static EVP_PKEY *tee_sig_public(tee_str_t n, tee_str_t e);
 static int tee_sig_natural(tee_str_t *n);
-static int tee_sig_pss(EVP_PKEY_CTX *ctx);
-static tee_rc_t tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig);
+static tee_rc_t tee_sig_prepare(EVP_PKEY *pkey, int sign, EVP_MD_CTX **md);
 static tee_rc_t tee_sig_key_pem(tee_sig_key_t *key, tee_str_t pem);
 static tee_rc_t tee_sig_key_spki(tee_sig_key_t *key);
 static tee_rc_t tee_sig_key_pair(tee_sig_key_t *key);
-static tee_rc_t tee_sig_key_prepare(EVP_PKEY *pkey, EVP_MD_CTX **md);
 static tee_rc_t tee_sig_make(EVP_MD_CTX *md, tee_str_t msg, uint8_t *sig,
     size_t *len);
 static int tee_sig_blank(BIO *bio);
@@ -200,11 +205,13 @@ tee_sig_natural(tee_str_t *n)
 
 
 tee_rc_t
-tee_sig_verify(tee_str_t spki, tee_str_t msg, tee_str_t sig)
+tee_sig_public_read(tee_str_t spki, tee_sig_public_t **key)
 {
-    tee_rc_t    rc;
-    EVP_PKEY   *pkey;
-    tee_str_t   n, e;
+    tee_rc_t           rc;
+    tee_str_t          n, e;
+    tee_sig_public_t  *k;
+
+    *key = NULL;
 
     rc = tee_sig_spki_read(spki, &n, &e);
 
@@ -212,22 +219,24 @@ tee_sig_verify(tee_str_t spki, tee_str_t msg, tee_str_t sig)
         return rc;
     }
 
-    /* RFC 8017, 8.1.2, 1: no shorter form, and no leading zeros */
-
-    if (sig.len != n.len) {
-        return TEE_CRYPTO;
-    }
-
     ERR_set_mark();
 
-    pkey = tee_sig_public(n, e);
+    rc = TEE_NOMEM;
+    k = OPENSSL_zalloc(sizeof(tee_sig_public_t));
 
-    if (pkey) {
-        rc = tee_sig_check(pkey, msg, sig);
-        EVP_PKEY_free(pkey);
+    if (k) {
+        k->sig_len = n.len;
+        k->pkey = tee_sig_public(n, e);
+
+        rc = k->pkey ? tee_sig_prepare(k->pkey, 0, &k->md)
+                     : tee_openssl_rc(TEE_UNSUPPORTED);
+    }
+
+    if (rc == TEE_OK) {
+        *key = k;
 
     } else {
-        rc = tee_openssl_rc(TEE_UNSUPPORTED);
+        tee_sig_public_free(k);
     }
 
     ERR_pop_to_mark();
@@ -236,39 +245,68 @@ tee_sig_verify(tee_str_t spki, tee_str_t msg, tee_str_t sig)
 }
 
 
-static int
-tee_sig_pss(EVP_PKEY_CTX *ctx)
+void
+tee_sig_public_free(tee_sig_public_t *key)
 {
-    return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1
-           && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) == 1
-           && EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, 32) == 1;
+    if (key == NULL) {
+        return;
+    }
+
+    EVP_MD_CTX_free(key->md);
+    EVP_PKEY_free(key->pkey);
+    OPENSSL_free(key);
 }
 
 
+/* All that is the same for every signature. */
+
 static tee_rc_t
-tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig)
+tee_sig_prepare(EVP_PKEY *pkey, int sign, EVP_MD_CTX **md)
 {
-    tee_rc_t       rc;
-    EVP_MD_CTX    *md;
+    int            ok;
     EVP_PKEY_CTX  *ctx;
 
-    static const uint8_t  nothing[1];
-
-    md = EVP_MD_CTX_new();
-    if (md == NULL) {
+    *md = EVP_MD_CTX_new();
+    if (*md == NULL) {
         return TEE_NOMEM;
     }
 
-    if (EVP_DigestVerifyInit(md, &ctx, EVP_sha256(), NULL, pkey) != 1
-        || !tee_sig_pss(ctx))
-    {
-        rc = TEE_NOMEM;
-        goto done;
+    ok = sign ? EVP_DigestSignInit(*md, &ctx, EVP_sha256(), NULL, pkey)
+              : EVP_DigestVerifyInit(*md, &ctx, EVP_sha256(), NULL, pkey);
+
+    return ok == 1
+           && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1
+           && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) == 1
+           && EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, 32) == 1
+           ? TEE_OK : TEE_NOMEM;
+}
+
+
+tee_rc_t
+tee_sig_public_verify(const tee_sig_public_t *key, tee_str_t msg,
+    tee_str_t sig)
+{
+    tee_rc_t     rc;
+    EVP_MD_CTX  *md;
+
+    static const uint8_t  nothing[1];
+
+    /* RFC 8017, 8.1.2, 1: no shorter form, and no leading zeros */
+
+    if (sig.len != key->sig_len) {
+        return TEE_CRYPTO;
     }
 
-    if (EVP_DigestVerify(md, sig.data, sig.len, msg.len ? msg.data : nothing,
-                         msg.len)
-        == 1)
+    ERR_set_mark();
+
+    md = EVP_MD_CTX_new();
+
+    if (md == NULL || EVP_MD_CTX_copy_ex(md, key->md) != 1) {
+        rc = TEE_NOMEM;
+
+    } else if (EVP_DigestVerify(md, sig.data, sig.len,
+                                msg.len ? msg.data : nothing, msg.len)
+               == 1)
     {
         rc = TEE_OK;
 
@@ -276,9 +314,26 @@ tee_sig_check(EVP_PKEY *pkey, tee_str_t msg, tee_str_t sig)
         rc = tee_openssl_rc(TEE_CRYPTO);
     }
 
-done:
-
     EVP_MD_CTX_free(md);
+    ERR_pop_to_mark();
+
+    return rc;
+}
+
+
+tee_rc_t
+tee_sig_verify(tee_str_t spki, tee_str_t msg, tee_str_t sig)
+{
+    tee_rc_t           rc;
+    tee_sig_public_t  *key;
+
+    rc = tee_sig_public_read(spki, &key);
+
+    if (rc == TEE_OK) {
+        rc = tee_sig_public_verify(key, msg, sig);
+    }
+
+    tee_sig_public_free(key);
 
     return rc;
 }
@@ -309,7 +364,7 @@ tee_sig_key_read(tee_str_t pem, tee_sig_key_t **key)
         }
 
         if (rc == TEE_OK) {
-            rc = tee_sig_key_prepare(k->pkey, &k->md);
+            rc = tee_sig_prepare(k->pkey, 1, &k->md);
         }
     }
 
@@ -458,7 +513,7 @@ tee_sig_key_pair(tee_sig_key_t *key)
 
     msg = tee_sig_key_public(key);
 
-    rc = tee_sig_key_prepare(pkey, &md);
+    rc = tee_sig_prepare(pkey, 1, &md);
 
     if (rc == TEE_OK) {
         rc = tee_sig_make(md, msg, sig, &s.len);
@@ -473,26 +528,6 @@ tee_sig_key_pair(tee_sig_key_t *key)
     EVP_PKEY_free(pkey);
 
     return rc;
-}
-
-
-/* All that is the same for every signature. */
-
-static tee_rc_t
-tee_sig_key_prepare(EVP_PKEY *pkey, EVP_MD_CTX **md)
-{
-    EVP_PKEY_CTX  *ctx;
-
-    *md = EVP_MD_CTX_new();
-
-    if (*md == NULL
-        || EVP_DigestSignInit(*md, &ctx, EVP_sha256(), NULL, pkey) != 1
-        || !tee_sig_pss(ctx))
-    {
-        return TEE_NOMEM;
-    }
-
-    return TEE_OK;
 }
 
 

@@ -39,6 +39,21 @@ TEE_MUST_CHECK tee_rc_t tee_sig_spki(tee_str_t spki);
 TEE_MUST_CHECK tee_rc_t tee_sig_verify(tee_str_t spki, tee_str_t msg,
     tee_str_t sig);
 
+/*
+ * The same for many signatures of one key, which several threads may use at
+ * the same time.
+ *
+ * key  NULL on failure; tee_sig_public_free() it, and NULL is no key
+ */
+
+typedef struct tee_sig_public_s  tee_sig_public_t;
+
+TEE_MUST_CHECK tee_rc_t tee_sig_public_read(tee_str_t spki,
+    tee_sig_public_t **key);
+TEE_MUST_CHECK tee_rc_t tee_sig_public_verify(const tee_sig_public_t *key,
+    tee_str_t msg, tee_str_t sig);
+void tee_sig_public_free(tee_sig_public_t *key);
+
 /* The signature of a key of 8192 bits. */
 
 #define TEE_SIG_MAX_LEN  1024

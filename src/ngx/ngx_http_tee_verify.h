@@ -107,6 +107,14 @@ typedef struct {
 } ngx_http_tee_verify_ctx_t;
 
 
+/* The key of a TEE, ready for use. */
+
+typedef struct {
+    tee_signed_key_t               key;
+    ngx_uint_t                     users;
+} ngx_http_tee_verify_key_t;
+
+
 /*
  * For who knows better than the upstream who has answered, and what was asked,
  * in its directive's handler; "tee_verify on" then needs no "tee_peers" in this
@@ -138,6 +146,16 @@ ngx_int_t ngx_http_tee_verify_keep(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_tee_verify_held(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx, tee_str_t *text);
+
+
+/*
+ * keys: in the event loop; the key itself may be used in a thread until it is
+ * put back.  NULL: no memory; NULL may be put back.
+ */
+
+ngx_http_tee_verify_key_t *ngx_http_tee_verify_key_get(u_char id[32],
+    tee_str_t spki);
+void ngx_http_tee_verify_key_put(ngx_http_tee_verify_key_t *key);
 
 
 /* check: at the end of the answer; release or refuse, perhaps later */

@@ -25,6 +25,7 @@
 
 typedef struct {
     ngx_http_tee_verify_ctx_t     *ctx;
+    ngx_http_tee_verify_key_t     *key;
     tee_str_t                      body;       /* of JSON */
     uint64_t                       now;
 
@@ -63,13 +64,22 @@ ngx_http_tee_verify_check_body(ngx_http_request_t *r,
 
     ctx->pending = now.body;
 
+    now.key = ngx_http_tee_verify_key_get(ctx->id, ctx->spki);
+
+    if (now.key == NULL) {
+        return ngx_http_tee_verify_verdict(r, &now);
+    }
+
     if (now.body.len <= NGX_HTTP_TEE_VERIFY_INLINE && ctx->file == NULL) {
         ngx_http_tee_verify_work(&now);
+        ngx_http_tee_verify_key_put(now.key);
+
         return ngx_http_tee_verify_verdict(r, &now);
     }
 
     job = ngx_http_tee_job_create(r, sizeof(ngx_http_tee_verify_job_t));
     if (job == NULL) {
+        ngx_http_tee_verify_key_put(now.key);
         return NGX_ERROR;
     }
 
@@ -117,8 +127,8 @@ ngx_http_tee_verify_check(ngx_http_tee_verify_job_t *job,
     ctx = job->ctx;
     vlcf = ctx->conf;
 
-    job->rc = tee_signed_verify(&job->s, ctx->asked.hash, output, ctx->spki,
-                                ctx->id, &job->failed);
+    job->rc = tee_signed_verify(&job->s, ctx->asked.hash, output,
+                                &job->key->key, ctx->id, &job->failed);
 
     if (job->rc != TEE_OK) {
         return;
@@ -141,6 +151,8 @@ ngx_http_tee_verify_done(ngx_http_request_t *r, void *data)
     ngx_http_tee_verify_job_t  *job = data;
 
     job->ctx->checking = 0;
+
+    ngx_http_tee_verify_key_put(job->key);
 
     r->aio = 0;
     r->connection->buffered &= ~NGX_HTTP_TEE_BUFFERED_SIGNED;
@@ -172,7 +184,13 @@ ngx_http_tee_verify_check_events(ngx_http_request_t *r,
     job.s = ctx->stream.last;
 
     if (job.rc == TEE_OK) {
-        ngx_http_tee_verify_check(&job, output);
+        job.key = ngx_http_tee_verify_key_get(ctx->id, ctx->spki);
+        job.rc = TEE_NOMEM;
+
+        if (job.key) {
+            ngx_http_tee_verify_check(&job, output);
+            ngx_http_tee_verify_key_put(job.key);
+        }
 
     } else if (job.rc == TEE_INCOMPLETE) {
 

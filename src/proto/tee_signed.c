@@ -249,9 +249,26 @@ tee_signed_inner(const tee_json_t *root, const tee_json_t **body)
 
 
 tee_rc_t
+tee_signed_key_init(tee_signed_key_t *key, tee_str_t spki)
+{
+    tee_keccak256(spki, key->tee_id);
+
+    return tee_sig_public_read(spki, &key->public);
+}
+
+
+void
+tee_signed_key_free(tee_signed_key_t *key)
+{
+    tee_sig_public_free(key->public);
+    key->public = NULL;
+}
+
+
+tee_rc_t
 tee_signed_verify(const tee_signed_t *s, const uint8_t request[32],
-    const uint8_t output[32], tee_str_t spki, const uint8_t *tee_id,
-    tee_signed_check_t *failed)
+    const uint8_t output[32], const tee_signed_key_t *key,
+    const uint8_t *tee_id, tee_signed_check_t *failed)
 {
     uint8_t    hash[32];
     tee_rc_t   rc;
@@ -259,11 +276,9 @@ tee_signed_verify(const tee_signed_t *s, const uint8_t request[32],
 
     /* all of it is public */
 
-    tee_keccak256(spki, hash);
-
     *failed = TEE_SIGNED_TEE_ID;
 
-    if (memcmp(s->tee_id, hash, 32) != 0
+    if (memcmp(s->tee_id, key->tee_id, 32) != 0
         || (tee_id && memcmp(s->tee_id, tee_id, 32) != 0))
     {
         return TEE_CRYPTO;
@@ -290,7 +305,7 @@ tee_signed_verify(const tee_signed_t *s, const uint8_t request[32],
     sig.len = s->signature_len;
     sig.data = s->signature;
 
-    rc = tee_sig_verify(spki, msg, sig);
+    rc = tee_sig_public_verify(key->public, msg, sig);
 
     if (rc == TEE_OK) {
         *failed = TEE_SIGNED_NOTHING;

@@ -81,21 +81,37 @@ TEE_MUST_CHECK tee_rc_t tee_signed_body(tee_str_t body,
     tee_chat_endpoint_t endpoint, int strict, const tee_alloc_t *alloc,
     tee_signed_t *s, uint8_t output[32]);
 
+/* The key of an enclave, and its id, which is the hash of the key. */
+
+typedef struct {
+    uint8_t               tee_id[32];
+    tee_sig_public_t     *public;
+} tee_signed_key_t;
+
+/* TEE_OK (then _free() it), or what tee_sig_public_read() answers. */
+
+TEE_MUST_CHECK tee_rc_t tee_signed_key_init(tee_signed_key_t *key,
+    tee_str_t spki);
+
+/* May be called on a cleared structure, and twice. */
+
+void tee_signed_key_free(tee_signed_key_t *key);
+
 /*
  * Checks an answer: the key's id, the expected id, both hashes, the signature.
  *
  * request  the hash of the canonical text of what was asked
  * output   of what was answered
- * spki     the key of the enclave
  * tee_id   32 bytes, or NULL: whatever the key's is
  * failed   TEE_SIGNED_NOTHING, or the first check that has failed
  *
- * TEE_OK, TEE_CRYPTO, and what tee_sig_verify() answers
+ * TEE_OK, TEE_CRYPTO, TEE_NOMEM
  */
 
 TEE_MUST_CHECK tee_rc_t tee_signed_verify(const tee_signed_t *s,
-    const uint8_t request[32], const uint8_t output[32], tee_str_t spki,
-    const uint8_t *tee_id, tee_signed_check_t *failed);
+    const uint8_t request[32], const uint8_t output[32],
+    const tee_signed_key_t *key, const uint8_t *tee_id,
+    tee_signed_check_t *failed);
 
 /* 1 if the time is not more than max_age before "now", nor more than max_skew
  * behind it; all in seconds. */

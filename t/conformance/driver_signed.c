@@ -121,6 +121,7 @@ driver_verify(driver_t *d, const tee_signed_t *s, const uint8_t output[32])
     tee_rc_t             rc;
     tee_str_t            canonical, spki;
     const tee_json_t    *v;
+    tee_signed_key_t     key;
     tee_signed_check_t   failed;
 
     if (driver_hex(d, "canonical_hex", &canonical) != TEE_OK
@@ -145,7 +146,15 @@ driver_verify(driver_t *d, const tee_signed_t *s, const uint8_t output[32])
 
     tee_keccak256(canonical, request);
 
-    rc = tee_signed_verify(s, request, output, spki, v ? id : NULL, &failed);
+    failed = TEE_SIGNED_NOTHING;
+    rc = tee_signed_key_init(&key, spki);
+
+    if (rc == TEE_OK) {
+        rc = tee_signed_verify(s, request, output, &key, v ? id : NULL,
+                               &failed);
+    }
+
+    tee_signed_key_free(&key);
 
     if (rc == TEE_OK) {
         driver_put_hex(d, "tee_id", s->tee_id, 32);

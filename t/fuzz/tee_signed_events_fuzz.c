@@ -31,9 +31,10 @@ typedef struct {
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 
-static tee_sig_key_t  *fuzz_key;
-static uint8_t         fuzz_id[32];
-static uint8_t         fuzz_request[32];
+static tee_sig_key_t     *fuzz_key;
+static tee_signed_key_t   fuzz_public;
+static uint8_t            fuzz_id[32];
+static uint8_t            fuzz_request[32];
 
 
 int
@@ -59,6 +60,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
     pem.data = (const uint8_t *) p;
 
     FUZZ_CHECK(tee_sig_key_read(pem, &fuzz_key) == TEE_OK);
+    FUZZ_CHECK(tee_signed_key_init(&fuzz_public, tee_sig_key_public(fuzz_key))
+               == TEE_OK);
 
     BIO_free(bio);
     EVP_PKEY_free(pkey);
@@ -224,8 +227,8 @@ fuzz_verify(tee_str_t in, size_t step)
     rc = fuzz_stream(in, step, &s, output);
 
     if (rc == TEE_OK) {
-        rc = tee_signed_verify(&s, fuzz_request, output,
-                               tee_sig_key_public(fuzz_key), fuzz_id, &failed);
+        rc = tee_signed_verify(&s, fuzz_request, output, &fuzz_public,
+                               fuzz_id, &failed);
     }
 
     return rc;

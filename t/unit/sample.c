@@ -165,6 +165,28 @@ sample_key(void)
 }
 
 
+tee_rc_t
+sample_verify(const tee_signed_t *s, const uint8_t request[32],
+    const uint8_t output[32], tee_str_t spki, const uint8_t *tee_id,
+    tee_signed_check_t *failed)
+{
+    tee_rc_t          rc;
+    tee_signed_key_t  key;
+
+    *failed = TEE_SIGNED_NOTHING;
+
+    rc = tee_signed_key_init(&key, spki);
+
+    if (rc == TEE_OK) {
+        rc = tee_signed_verify(s, request, output, &key, tee_id, failed);
+    }
+
+    tee_signed_key_free(&key);
+
+    return rc;
+}
+
+
 void
 sample_tee(sample_tee_t *t, uint32_t number)
 {

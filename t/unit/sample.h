@@ -11,6 +11,7 @@
 #include <tee.h>
 #include <tee_registry.h>
 #include <tee_sig.h>
+#include <tee_signed.h>
 
 
 /*
@@ -63,6 +64,12 @@ tee_str_t sample_cert(void);
 /* A new key of 2048 bits; tee_sig_key_free() it. */
 
 tee_sig_key_t *sample_key(void);
+
+/* tee_signed_verify() with a key that is used once. */
+
+tee_rc_t sample_verify(const tee_signed_t *s, const uint8_t request[32],
+    const uint8_t output[32], tee_str_t spki, const uint8_t *tee_id,
+    tee_signed_check_t *failed);
 
 /*
  * The answer of getActiveTEEs(uint8), or, with "single", of getTEE(bytes32),

@@ -91,6 +91,39 @@ sig_verify(void *ctx)
 }
 
 
+/* What one signature has been found to be has nothing to do with the next. */
+
+static void
+sig_again(sig_case_t *c)
+{
+    tee_str_t          cut;
+    tee_sig_public_t  *key;
+
+    if (tee_sig_public_read(c->spki, &key) != TEE_OK) {
+        abort();
+    }
+
+    cut = c->sig;
+    cut.len--;
+
+    unit_ok(tee_sig_public_verify(key, c->msg, c->sig) == TEE_OK
+            && tee_sig_public_verify(key, unit_text("Message"), c->sig)
+               == TEE_CRYPTO
+            && tee_sig_public_verify(key, c->msg, cut) == TEE_CRYPTO
+            && tee_sig_public_verify(key, c->msg, c->sig) == TEE_OK
+            && tee_sig_public_verify(key, unit_text(""), c->sig) == TEE_CRYPTO
+            && tee_sig_public_verify(key, c->msg, c->sig) == TEE_OK,
+            "a key that is used again");
+
+    tee_sig_public_free(key);
+
+    c->spki.len--;
+    unit_ok(tee_sig_public_read(c->spki, &key) == TEE_MALFORMED && key == NULL,
+            "a bad key to be used again");
+    c->spki.len++;
+}
+
+
 static void
 sig_signatures(void)
 {
@@ -110,6 +143,8 @@ sig_signatures(void)
     }
 
     unit_ok(wrong == 0, "no other bit");
+
+    sig_again(&c);
 
     s = c.sig;
     c.sig.len--;
@@ -582,21 +617,25 @@ sig_halves(void)
     EVP_PKEY_free(mixed);
 
     tee_sig_key_free(NULL);
+    tee_sig_public_free(NULL);
 
     EVP_PKEY_free(pkey);
     EVP_PKEY_free(other);
 }
 
 
-/* Several threads with one key. */
+/* Several threads with both halves of one key. */
+
+static tee_sig_key_t  *sig_shared;
+
 
 static void *
 sig_thread(void *ctx)
 {
-    size_t          i, bad;
-    uint8_t         sig[TEE_SIG_MAX_LEN];
-    tee_str_t       s, msg;
-    tee_sig_key_t  *key = ctx;
+    size_t             i, bad;
+    uint8_t            sig[TEE_SIG_MAX_LEN];
+    tee_str_t          s, msg;
+    tee_sig_public_t  *public = ctx;
 
     msg = unit_text("message");
     bad = 0;
@@ -604,23 +643,23 @@ sig_thread(void *ctx)
     for (i = 0; i < 50; i++) {
         s.data = sig;
 
-        bad += tee_sig_key_sign(key, msg, sig, &s.len) != TEE_OK
-               || tee_sig_verify(tee_sig_key_public(key), msg, s) != TEE_OK;
+        bad += tee_sig_key_sign(sig_shared, msg, sig, &s.len) != TEE_OK
+               || tee_sig_public_verify(public, msg, s) != TEE_OK;
     }
 
-    return bad ? key : NULL;
+    return bad ? public : NULL;
 }
 
 
 static void
 sig_threads(void)
 {
-    size_t          i, bad;
-    void           *result;
-    EVP_PKEY       *pkey;
-    pthread_t       threads[4];
-    tee_str_t       pem;
-    tee_sig_key_t  *key;
+    size_t             i, bad;
+    void              *result;
+    EVP_PKEY          *pkey;
+    pthread_t          threads[4];
+    tee_str_t          pem;
+    tee_sig_public_t  *public;
 
     pkey = EVP_RSA_gen(2048);
     if (pkey == NULL) {
@@ -629,14 +668,17 @@ sig_threads(void)
 
     pem = sig_pem(pkey, 0, NULL, "");
 
-    if (tee_sig_key_read(pem, &key) != TEE_OK) {
+    if (tee_sig_key_read(pem, &sig_shared) != TEE_OK
+        || tee_sig_public_read(tee_sig_key_public(sig_shared), &public)
+           != TEE_OK)
+    {
         abort();
     }
 
     bad = 0;
 
     for (i = 0; i < 4; i++) {
-        if (pthread_create(&threads[i], NULL, sig_thread, key) != 0) {
+        if (pthread_create(&threads[i], NULL, sig_thread, public) != 0) {
             abort();
         }
     }
@@ -647,7 +689,8 @@ sig_threads(void)
 
     unit_ok(bad == 0, "four threads");
 
-    tee_sig_key_free(key);
+    tee_sig_public_free(public);
+    tee_sig_key_free(sig_shared);
     unit_free(pem);
     EVP_PKEY_free(pkey);
 }

@@ -247,6 +247,7 @@ signed_verify(void)
     uint8_t              request[32], output[32], id[32], other[32];
     tee_str_t            in, spki;
     tee_signed_t         s, t;
+    tee_signed_key_t     key;
     tee_signed_check_t   failed;
 
     in = unit_text("{" GOOD "}");
@@ -259,9 +260,12 @@ signed_verify(void)
     tee_keccak256(spki, id);
     memset(other, 0, 32);
 
-    unit_ok(tee_signed_verify(&s, request, output, spki, id, &failed) == TEE_OK
+    unit_ok(tee_signed_key_init(&key, spki) == TEE_OK
+            && memcmp(key.tee_id, id, 32) == 0, "a key");
+
+    unit_ok(tee_signed_verify(&s, request, output, &key, id, &failed) == TEE_OK
             && failed == TEE_SIGNED_NOTHING, "verified");
-    unit_ok(tee_signed_verify(&s, request, output, spki, NULL, &failed)
+    unit_ok(tee_signed_verify(&s, request, output, &key, NULL, &failed)
             == TEE_OK, "whichever id");
 
     /* everything is wrong, and what is asked for first is told */
@@ -269,24 +273,30 @@ signed_verify(void)
     t = s;
     t.timestamp[31]++;
 
-    unit_ok(tee_signed_verify(&t, request, output, spki, id, &failed)
+    unit_ok(tee_signed_verify(&t, request, output, &key, id, &failed)
             == TEE_CRYPTO && failed == TEE_SIGNED_SIGNATURE, "another time");
-    unit_ok(tee_signed_verify(&t, request, other, spki, id, &failed)
+    unit_ok(tee_signed_verify(&t, request, other, &key, id, &failed)
             == TEE_CRYPTO && failed == TEE_SIGNED_OUTPUT, "another output");
-    unit_ok(tee_signed_verify(&t, other, other, spki, id, &failed)
+    unit_ok(tee_signed_verify(&t, other, other, &key, id, &failed)
             == TEE_CRYPTO && failed == TEE_SIGNED_REQUEST, "another request");
-    unit_ok(tee_signed_verify(&t, other, other, spki, other, &failed)
+    unit_ok(tee_signed_verify(&t, other, other, &key, other, &failed)
             == TEE_CRYPTO && failed == TEE_SIGNED_TEE_ID, "another id");
 
-    spki.len--;
-    unit_ok(tee_signed_verify(&s, request, output, spki, NULL, &failed)
-            == TEE_CRYPTO && failed == TEE_SIGNED_TEE_ID, "another key");
-
-    spki.len++;
     t = s;
     t.signature_len--;
-    unit_ok(tee_signed_verify(&t, request, output, spki, id, &failed)
+    unit_ok(tee_signed_verify(&t, request, output, &key, id, &failed)
             == TEE_CRYPTO && failed == TEE_SIGNED_SIGNATURE, "a byte less");
+
+    key.tee_id[0]++;
+    unit_ok(tee_signed_verify(&s, request, output, &key, NULL, &failed)
+            == TEE_CRYPTO && failed == TEE_SIGNED_TEE_ID, "another key");
+
+    tee_signed_key_free(&key);
+    tee_signed_key_free(&key);
+
+    spki.len--;
+    unit_ok(tee_signed_key_init(&key, spki) == TEE_MALFORMED
+            && key.public == NULL, "a bad key");
 
     unit_ok(strcmp(tee_signed_name(TEE_SIGNED_REQUEST), "request hash") == 0
             && strcmp(tee_signed_name(TEE_SIGNED_NOTHING), "nothing") == 0,

@@ -549,8 +549,8 @@ events_verify(tee_str_t in, const uint8_t request[32])
     }
 
     if (rc == TEE_OK) {
-        rc = tee_signed_verify(&s.last, request, output,
-                               tee_sig_key_public(events_key), NULL, &failed);
+        rc = sample_verify(&s.last, request, output,
+                           tee_sig_key_public(events_key), NULL, &failed);
     }
 
     tee_signed_stream_free(&s);

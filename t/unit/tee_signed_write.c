@@ -308,9 +308,9 @@ write_round(void *ctx)
             rc = TEE_DONE;
 
         } else {
-            rc = tee_signed_verify(&t, c->request, claimed,
-                                   tee_sig_key_public(c->key), c->id,
-                                   &failed);
+            rc = sample_verify(&t, c->request, claimed,
+                               tee_sig_key_public(c->key), c->id,
+                               &failed);
         }
     }
 
