@@ -14,9 +14,11 @@
 /* The directives of tee_client, and the check of locations that use it. */
 
 
+static ngx_uint_t ngx_http_tee_client_is_list(ngx_str_t *value);
 static char *ngx_http_tee_client_source(ngx_conf_t *cf,
-    ngx_http_tee_client_whom_t *whom, ngx_str_t *value, u_char *pcr,
-    ngx_str_t *trusted);
+    ngx_http_tee_client_whom_t *whom, u_char *pcr, ngx_str_t *trusted);
+static char *ngx_http_tee_client_lists(ngx_conf_t *cf,
+    ngx_http_tee_client_whom_t *whom, ngx_str_t *trusted);
 static char *ngx_http_tee_client_parameter(ngx_conf_t *cf,
     ngx_http_tee_client_whom_t *whom, ngx_str_t *value);
 static ngx_int_t ngx_http_tee_client_complex(ngx_conf_t *cf, ngx_str_t *s,
@@ -68,6 +70,12 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
+        if (ngx_http_tee_client_is_list(&value[i])
+            && ngx_http_tee_client_is_list(&value[1]))
+        {
+            continue;
+        }
+
         if (ngx_strncmp(value[i].data, "pcr=", 4) == 0 && !has_pcr) {
             s.data = value[i].data + 4;
             s.len = value[i].len - 4;
@@ -95,8 +103,7 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    rv = ngx_http_tee_client_source(cf, whom, &value[1],
-                                    has_pcr ? pcr : NULL, &trusted);
+    rv = ngx_http_tee_client_source(cf, whom, has_pcr ? pcr : NULL, &trusted);
 
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -128,33 +135,103 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static ngx_uint_t
+ngx_http_tee_client_is_list(ngx_str_t *value)
+{
+    return ngx_strncmp(value->data, "keys=", 5) == 0
+           || ngx_strncmp(value->data, "keys_file=", 10) == 0;
+}
+
+
 static char *
 ngx_http_tee_client_source(ngx_conf_t *cf, ngx_http_tee_client_whom_t *whom,
-    ngx_str_t *value, u_char *pcr, ngx_str_t *trusted)
+    u_char *pcr, ngx_str_t *trusted)
 {
-    ngx_str_t  s;
+    ngx_str_t  *value;
 
-    if (ngx_strncmp(value->data, "keys=", 5) == 0) {
-        s.data = value->data + 5;
-        s.len = value->len - 5;
+    value = cf->args->elts;
 
-        return ngx_http_tee_client_keys_url(cf, &s, trusted, &whom->keys);
+    if (ngx_http_tee_client_is_list(&value[1])) {
+        return ngx_http_tee_client_lists(cf, whom, trusted);
     }
 
     if (trusted->len) {
         return "takes \"trusted\" with \"keys\" only";
     }
 
-    if (ngx_strncmp(value->data, "keys_file=", 10) == 0) {
-        s.data = value->data + 10;
-        s.len = value->len - 10;
-
-        return ngx_http_tee_client_keys_file(cf, &s, &whom->keys);
-    }
-
-    whom->choice = ngx_http_tee_client_choice(cf, value, pcr);
+    whom->choice = ngx_http_tee_client_choice(cf, &value[1], pcr);
 
     return whom->choice ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_tee_client_lists(ngx_conf_t *cf, ngx_http_tee_client_whom_t *whom,
+    ngx_str_t *trusted)
+{
+    char                         *rv;
+    ngx_str_t                    *value, s;
+    ngx_uint_t                    i, j, urls;
+    ngx_array_t                   lists;
+    ngx_http_tee_client_list_t   *list, **have;
+
+    if (ngx_array_init(&lists, cf->pool, cf->args->nelts,
+                       sizeof(ngx_http_tee_client_list_t *))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+    urls = 0;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        urls += ngx_strncmp(value[i].data, "keys=", 5) == 0;
+    }
+
+    if (trusted->len && urls == 0) {
+        return "takes \"trusted\" with \"keys\" only";
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (!ngx_http_tee_client_is_list(&value[i])) {
+            continue;
+        }
+
+        s.data = (u_char *) ngx_strchr(value[i].data, '=') + 1;
+        s.len = value[i].data + value[i].len - s.data;
+
+        if (value[i].data[4] == '=') {
+            rv = ngx_http_tee_client_list_url(cf, &s, trusted, &list);
+
+        } else {
+            rv = ngx_http_tee_client_list_file(cf, &s, &list);
+        }
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+
+        have = lists.elts;
+
+        for (j = 0; j < lists.nelts; j++) {
+            if (have[j] == list) {
+                return "has the same list of keys twice";
+            }
+        }
+
+        have = ngx_array_push(&lists);
+        if (have == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *have = list;
+    }
+
+    whom->keys = ngx_http_tee_client_keys(cf, &lists);
+
+    return whom->keys ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

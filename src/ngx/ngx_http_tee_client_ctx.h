@@ -44,14 +44,14 @@ typedef struct {
 } ngx_http_tee_client_choice_t;
 
 
-/* The keys of a gateway; of the cycle's pool. */
+/* A list of keys, as a file or a URL has it; of the cycle's pool. */
 
 typedef struct {
-    ngx_str_t                      source;     /* a file, or a URL */
-    ngx_http_tee_client_key_t      key;
-    unsigned                       usable:1;
+    ngx_str_t                      source;
+    ngx_str_t                      text;       /* empty: nothing yet */
+    ngx_array_t                    users;  /* ngx_http_tee_client_keys_t * */
 
-    /* of a URL */
+    /* of a URL, whose text is from malloc() */
     ngx_http_tee_server_t         *server;
     ngx_str_t                      trusted;
 
@@ -59,9 +59,21 @@ typedef struct {
     ngx_pool_t                    *pool;
     ngx_http_tee_fetch_t          *fetch;
     ngx_event_t                    timer;
-    ngx_str_t                      list;       /* from malloc() */
     ngx_msec_t                     asked;
     ngx_uint_t                     failures;
+} ngx_http_tee_client_list_t;
+
+
+/* The keys of a gateway: what all of its lists have. */
+
+typedef struct {
+    ngx_array_t                    lists;  /* ngx_http_tee_client_list_t * */
+    ngx_http_tee_client_key_t      key;
+    ngx_uint_t                     differ; /* which has none of the others */
+    ngx_uint_t                     told;
+    unsigned                       usable:1;
+
+    /* of this worker */
     ngx_queue_t                    waiting;
     ngx_event_t                    wake;
 } ngx_http_tee_client_keys_t;
@@ -114,6 +126,7 @@ typedef struct {
     ngx_array_t                    choices;
                                            /* ngx_http_tee_client_choice_t * */
     ngx_array_t                    keys;   /* ngx_http_tee_client_keys_t * */
+    ngx_array_t                    lists;  /* ngx_http_tee_client_list_t * */
 } ngx_http_tee_client_main_conf_t;
 
 
@@ -240,23 +253,19 @@ ngx_uint_t ngx_http_tee_client_usable(ngx_http_tee_client_choice_t *choice,
     const tee_snapshot_entry_t *entry);
 
 
-/* keys: the list of a gateway; one that has been named, or a new one */
+/* keys: what is in all of these lists, the same for all that name them */
 
-ngx_http_tee_client_keys_t *ngx_http_tee_client_keys_get(ngx_conf_t *cf,
-    ngx_str_t *source, ngx_str_t *trusted);
-
-char *ngx_http_tee_client_keys_file(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_http_tee_client_keys_t **keys);
-
-/* From a URL, by each worker; "trusted" is a file with certificates, or
- * empty: those of the system. */
-
-char *ngx_http_tee_client_keys_url(ngx_conf_t *cf, ngx_str_t *url,
-    ngx_str_t *trusted, ngx_http_tee_client_keys_t **keys);
+ngx_http_tee_client_keys_t *ngx_http_tee_client_keys(ngx_conf_t *cf,
+    ngx_array_t *lists);
 
 ngx_int_t ngx_http_tee_client_keys_start(ngx_cycle_t *cycle,
     ngx_http_tee_client_keys_t *keys);
 void ngx_http_tee_client_keys_stop(ngx_http_tee_client_keys_t *keys);
+
+/* It has been asked for a list of theirs. */
+
+void ngx_http_tee_client_keys_fetched(ngx_http_tee_client_keys_t *keys,
+    ngx_http_tee_client_list_t *fetched);
 
 /* A gateway does not know the key any more. */
 
@@ -277,22 +286,56 @@ ngx_int_t ngx_http_tee_client_keys_wait(ngx_http_tee_client_keys_t *keys,
 void ngx_http_tee_client_keys_wait_cancel(ngx_http_tee_client_keys_t *keys,
     ngx_http_tee_client_wait_t *wait);
 
-/* All of a list or nothing (RFC 9458, 3.2): of its keys, in their order, the
- * first one that can be used. */
-
-tee_rc_t ngx_http_tee_client_keys_take(ngx_http_tee_client_keys_t *keys,
-    ngx_str_t *list);
-
 /* The key to seal to now, or NULL; it is there until the event handler
  * returns. */
 
 const ngx_http_tee_client_key_t *ngx_http_tee_client_keys_current(
     ngx_http_tee_client_keys_t *keys);
 
+/* For a request, if there is none: why. */
+
+ngx_int_t ngx_http_tee_client_keys_refuse(ngx_http_request_t *r,
+    ngx_http_tee_client_keys_t *keys);
+
 /* 1 if both are the same key, with the same algorithms. */
 
 ngx_uint_t ngx_http_tee_client_keys_same(const ngx_http_tee_client_key_t *a,
     const ngx_http_tee_client_key_t *b);
+
+
+/* list: one that has been named, or a new one */
+
+ngx_http_tee_client_list_t *ngx_http_tee_client_list_get(ngx_conf_t *cf,
+    ngx_str_t *source, ngx_str_t *trusted);
+
+char *ngx_http_tee_client_list_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_http_tee_client_list_t **list);
+
+/* From a URL, by each worker; "trusted" is a file with certificates, or
+ * empty: those of the system. */
+
+char *ngx_http_tee_client_list_url(ngx_conf_t *cf, ngx_str_t *url,
+    ngx_str_t *trusted, ngx_http_tee_client_list_t **list);
+
+ngx_int_t ngx_http_tee_client_list_start(ngx_cycle_t *cycle,
+    ngx_http_tee_client_list_t *list);
+void ngx_http_tee_client_list_stop(ngx_http_tee_client_list_t *list);
+
+/* NGX_AGAIN: it is asked for; NGX_DECLINED: not now, perhaps later; "soon" is
+ * in seconds since it was last asked for. */
+
+#define NGX_HTTP_TEE_CLIENT_HURRY  5
+
+ngx_int_t ngx_http_tee_client_list_ask(ngx_http_tee_client_list_t *list,
+    ngx_msec_t soon);
+
+/* All of a list or nothing (RFC 9458, 3.2): those of its keys, in their order,
+ * that can be used; there is one with TEE_OK. */
+
+#define NGX_HTTP_TEE_CLIENT_MAX_KEYS  64
+
+tee_rc_t ngx_http_tee_client_list_read(ngx_str_t *text,
+    tee_ohttp_key_t keys[NGX_HTTP_TEE_CLIENT_MAX_KEYS], size_t *n);
 
 
 /* auth: the value of Authorization toward the relay */

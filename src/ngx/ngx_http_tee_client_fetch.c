@@ -19,33 +19,32 @@
 #define NGX_HTTP_TEE_CLIENT_FRESH_MIN  60
 #define NGX_HTTP_TEE_CLIENT_FRESH_MAX  86400
 
-/* At most so often is it asked because of a key that is not known, or of a
- * failure; each one more doubles the time. */
+/* After a failure it is asked again soon; each one more doubles the time. */
 
-#define NGX_HTTP_TEE_CLIENT_HURRY      5       /* seconds */
 #define NGX_HTTP_TEE_CLIENT_RETRY_MAX  300
 
 
-static ngx_int_t ngx_http_tee_client_keys_server(ngx_conf_t *cf,
-    ngx_http_tee_client_keys_t *keys, ngx_url_t *u);
-static ngx_int_t ngx_http_tee_client_keys_ssl(ngx_conf_t *cf,
-    ngx_http_tee_client_keys_t *keys);
-static void ngx_http_tee_client_keys_timer(ngx_event_t *ev);
-static void ngx_http_tee_client_keys_ask(ngx_http_tee_client_keys_t *keys);
-static void ngx_http_tee_client_keys_wake(ngx_event_t *ev);
-static void ngx_http_tee_client_keys_handler(ngx_http_tee_fetch_t *f,
+static ngx_int_t ngx_http_tee_client_list_server(ngx_conf_t *cf,
+    ngx_http_tee_client_list_t *list, ngx_url_t *u);
+static ngx_int_t ngx_http_tee_client_list_ssl(ngx_conf_t *cf,
+    ngx_http_tee_client_list_t *list);
+static void ngx_http_tee_client_list_timer(ngx_event_t *ev);
+static void ngx_http_tee_client_list_send(ngx_http_tee_client_list_t *list);
+static void ngx_http_tee_client_list_handler(ngx_http_tee_fetch_t *f,
     ngx_http_tee_reg_counter_e error, const char *why);
-static void ngx_http_tee_client_keys_fetched(ngx_http_tee_client_keys_t *keys,
+static const char *ngx_http_tee_client_list_take(
+    ngx_http_tee_client_list_t *list, ngx_http_tee_fetch_t *f);
+static time_t ngx_http_tee_client_list_fresh(ngx_http_tee_client_list_t *list,
     ngx_http_tee_fetch_t *f);
-static void ngx_http_tee_client_keys_failed(ngx_http_tee_client_keys_t *keys,
+static time_t ngx_http_tee_client_list_failed(ngx_http_tee_client_list_t *list,
     const char *why);
-static void ngx_http_tee_client_keys_again(ngx_http_tee_client_keys_t *keys,
+static void ngx_http_tee_client_list_again(ngx_http_tee_client_list_t *list,
     time_t seconds);
 
 
 char *
-ngx_http_tee_client_keys_url(ngx_conf_t *cf, ngx_str_t *url,
-    ngx_str_t *trusted, ngx_http_tee_client_keys_t **keys)
+ngx_http_tee_client_list_url(ngx_conf_t *cf, ngx_str_t *url,
+    ngx_str_t *trusted, ngx_http_tee_client_list_t **list)
 {
     ngx_url_t  u;
     ngx_str_t  ca;
@@ -56,13 +55,13 @@ ngx_http_tee_client_keys_url(ngx_conf_t *cf, ngx_str_t *url,
         return NGX_CONF_ERROR;
     }
 
-    *keys = ngx_http_tee_client_keys_get(cf, url, &ca);
+    *list = ngx_http_tee_client_list_get(cf, url, &ca);
 
-    if (*keys == NULL) {
+    if (*list == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    if ((*keys)->server) {
+    if ((*list)->server) {
         return NGX_CONF_OK;
     }
 
@@ -94,8 +93,8 @@ ngx_http_tee_client_keys_url(ngx_conf_t *cf, ngx_str_t *url,
         return "needs a URL with a host, and no user name";
     }
 
-    if (ngx_http_tee_client_keys_server(cf, *keys, &u) != NGX_OK
-        || ngx_http_tee_client_keys_ssl(cf, *keys) != NGX_OK)
+    if (ngx_http_tee_client_list_server(cf, *list, &u) != NGX_OK
+        || ngx_http_tee_client_list_ssl(cf, *list) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -105,8 +104,8 @@ ngx_http_tee_client_keys_url(ngx_conf_t *cf, ngx_str_t *url,
 
 
 static ngx_int_t
-ngx_http_tee_client_keys_server(ngx_conf_t *cf,
-    ngx_http_tee_client_keys_t *keys, ngx_url_t *u)
+ngx_http_tee_client_list_server(ngx_conf_t *cf,
+    ngx_http_tee_client_list_t *list, ngx_url_t *u)
 {
     u_char                 *p;
     ngx_http_tee_server_t  *s;
@@ -139,7 +138,7 @@ ngx_http_tee_client_keys_server(ngx_conf_t *cf,
         s->host_header.len = u->host.len + 1 + u->port_text.len;
     }
 
-    s->url = keys->source;
+    s->url = list->source;
     s->uri = u->uri;
 
     if (s->uri.len == 0) {
@@ -159,15 +158,15 @@ ngx_http_tee_client_keys_server(ngx_conf_t *cf,
     s->timeout = 30000;
     s->max_response = TEE_OHTTP_KEYS_MAX_LEN;
 
-    keys->server = s;
+    list->server = s;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_tee_client_keys_ssl(ngx_conf_t *cf,
-    ngx_http_tee_client_keys_t *keys)
+ngx_http_tee_client_list_ssl(ngx_conf_t *cf,
+    ngx_http_tee_client_list_t *list)
 {
     ngx_ssl_t           *ssl;
     ngx_pool_cleanup_t  *cln;
@@ -188,311 +187,256 @@ ngx_http_tee_client_keys_ssl(ngx_conf_t *cf,
     cln->handler = ngx_ssl_cleanup_ctx;
     cln->data = ssl;
 
-    keys->server->ssl = ssl;
+    list->server->ssl = ssl;
 
-    if (keys->trusted.len == 0) {
+    if (list->trusted.len == 0) {
         return SSL_CTX_set_default_verify_paths(ssl->ctx) == 1
                ? NGX_OK : NGX_ERROR;
     }
 
-    return ngx_ssl_trusted_certificate(cf, ssl, &keys->trusted, 5);
+    return ngx_ssl_trusted_certificate(cf, ssl, &list->trusted, 5);
 }
 
 
 ngx_int_t
-ngx_http_tee_client_keys_start(ngx_cycle_t *cycle,
-    ngx_http_tee_client_keys_t *keys)
+ngx_http_tee_client_list_start(ngx_cycle_t *cycle,
+    ngx_http_tee_client_list_t *list)
 {
-    if (keys->server == NULL) {
+    if (list->server == NULL || list->fetch) {
         return NGX_OK;
     }
 
-    keys->pool = ngx_create_pool(1024, cycle->log);
-    if (keys->pool == NULL) {
+    list->pool = ngx_create_pool(1024, cycle->log);
+    if (list->pool == NULL) {
         return NGX_ERROR;
     }
 
-    keys->fetch = ngx_http_tee_fetch_create(keys->server, keys->pool,
+    list->fetch = ngx_http_tee_fetch_create(list->server, list->pool,
                                             cycle->log);
-    if (keys->fetch == NULL) {
+    if (list->fetch == NULL) {
         return NGX_ERROR;
     }
 
-    keys->fetch->handler = ngx_http_tee_client_keys_handler;
-    keys->fetch->data = keys;
+    list->fetch->handler = ngx_http_tee_client_list_handler;
+    list->fetch->data = list;
 
-    keys->timer.handler = ngx_http_tee_client_keys_timer;
-    keys->timer.data = keys;
-    keys->timer.log = cycle->log;
-    keys->timer.cancelable = 1;
+    list->timer.handler = ngx_http_tee_client_list_timer;
+    list->timer.data = list;
+    list->timer.log = cycle->log;
+    list->timer.cancelable = 1;
 
-    ngx_add_timer(&keys->timer, 1);
-
-    /* not cancelable: who waits for it are requests */
-
-    keys->wake.handler = ngx_http_tee_client_keys_wake;
-    keys->wake.data = keys;
-    keys->wake.log = cycle->log;
+    ngx_add_timer(&list->timer, 1);
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_tee_client_keys_stop(ngx_http_tee_client_keys_t *keys)
+ngx_http_tee_client_list_stop(ngx_http_tee_client_list_t *list)
 {
-    ngx_queue_t                 *q;
-    ngx_http_tee_client_wait_t  *wait;
-
-    if (keys->fetch) {
-        ngx_http_tee_fetch_close(keys->fetch);
-        keys->fetch = NULL;
+    if (list->fetch == NULL) {
+        return;
     }
 
-    if (keys->pool) {
-        ngx_destroy_pool(keys->pool);
-        keys->pool = NULL;
+    ngx_http_tee_fetch_close(list->fetch);
+    list->fetch = NULL;
+
+    ngx_destroy_pool(list->pool);
+    list->pool = NULL;
+
+    if (list->timer.timer_set) {
+        ngx_del_timer(&list->timer);
     }
 
-    if (keys->timer.timer_set) {
-        ngx_del_timer(&keys->timer);
-    }
-
-    if (keys->wake.timer_set) {
-        ngx_del_timer(&keys->wake);
-    }
-
-    while (!ngx_queue_empty(&keys->waiting)) {
-        q = ngx_queue_head(&keys->waiting);
-        ngx_queue_remove(q);
-
-        wait = ngx_queue_data(q, ngx_http_tee_client_wait_t, queue);
-        wait->waiting = 0;
-    }
-
-    free(keys->list.data);
-    keys->list.data = NULL;
-    keys->usable = keys->server ? 0 : keys->usable;
+    free(list->text.data);
+    ngx_str_null(&list->text);
 }
 
 
 static void
-ngx_http_tee_client_keys_timer(ngx_event_t *ev)
+ngx_http_tee_client_list_timer(ngx_event_t *ev)
 {
-    ngx_http_tee_client_keys_t  *keys = ev->data;
+    ngx_http_tee_client_list_t  *list = ev->data;
 
-    if (ngx_exiting || ngx_terminate || ngx_quit || keys->fetch->active) {
+    if (ngx_exiting || ngx_terminate || ngx_quit || list->fetch->active) {
         return;
     }
 
-    ngx_http_tee_client_keys_ask(keys);
+    ngx_http_tee_client_list_send(list);
 }
 
 
 static void
-ngx_http_tee_client_keys_ask(ngx_http_tee_client_keys_t *keys)
+ngx_http_tee_client_list_send(ngx_http_tee_client_list_t *list)
 {
-    keys->asked = ngx_current_msec;
+    list->asked = ngx_current_msec;
 
-    ngx_http_tee_fetch_send(keys->fetch, "application/ohttp-keys", NULL, 0);
-}
-
-
-void
-ngx_http_tee_client_keys_hurry(ngx_http_tee_client_keys_t *keys)
-{
-    ngx_msec_t  passed;
-
-    if (keys->fetch == NULL || keys->fetch->active || keys->failures) {
-        return;
-    }
-
-    passed = (ngx_current_msec - keys->asked) / 1000;
-
-    ngx_http_tee_client_keys_again(keys,
-                                   passed < NGX_HTTP_TEE_CLIENT_HURRY
-                                   ? NGX_HTTP_TEE_CLIENT_HURRY - passed : 0);
+    ngx_http_tee_fetch_send(list->fetch, "application/ohttp-keys", NULL, 0);
 }
 
 
 ngx_int_t
-ngx_http_tee_client_keys_wait(ngx_http_tee_client_keys_t *keys,
-    ngx_http_tee_client_wait_t *wait)
+ngx_http_tee_client_list_ask(ngx_http_tee_client_list_t *list,
+    ngx_msec_t soon)
 {
-    if (keys->fetch == NULL || ngx_exiting || ngx_terminate || ngx_quit) {
+    ngx_msec_t  passed;
+
+    if (list->fetch == NULL || ngx_exiting || ngx_terminate || ngx_quit) {
         return NGX_DECLINED;
     }
 
-    if (!keys->fetch->active) {
-
-        if (keys->failures
-            || ngx_current_msec - keys->asked
-               < NGX_HTTP_TEE_CLIENT_HURRY * 1000)
-        {
-            ngx_http_tee_client_keys_hurry(keys);
-            return NGX_DECLINED;
-        }
-
-        ngx_http_tee_client_keys_ask(keys);
+    if (list->fetch->active) {
+        return NGX_AGAIN;
     }
 
-    /* an exiting worker does not leave before whoever waits here */
-
-    if (!keys->wake.timer_set) {
-        ngx_add_timer(&keys->wake, 2 * keys->server->timeout);
+    if (list->failures) {
+        return NGX_DECLINED;
     }
 
-    wait->waiting = 1;
-    ngx_queue_insert_tail(&keys->waiting, &wait->queue);
+    passed = (ngx_current_msec - list->asked) / 1000;
+
+    if (passed < soon) {
+        ngx_http_tee_client_list_again(list, soon - passed);
+        return NGX_DECLINED;
+    }
+
+    ngx_http_tee_client_list_send(list);
 
     return NGX_AGAIN;
 }
 
 
-void
-ngx_http_tee_client_keys_wait_cancel(ngx_http_tee_client_keys_t *keys,
-    ngx_http_tee_client_wait_t *wait)
-{
-    if (!wait->waiting) {
-        return;
-    }
-
-    wait->waiting = 0;
-    ngx_queue_remove(&wait->queue);
-
-    if (ngx_queue_empty(&keys->waiting) && keys->wake.timer_set) {
-        ngx_del_timer(&keys->wake);
-    }
-}
-
-
 static void
-ngx_http_tee_client_keys_wake(ngx_event_t *ev)
-{
-    ngx_http_tee_client_keys_t  *keys = ev->data;
-
-    ngx_queue_t                  woken, *q;
-    ngx_http_tee_client_wait_t  *wait;
-
-    if (ngx_queue_empty(&keys->waiting)) {
-        return;
-    }
-
-    /* some may wait again, and some let others go */
-
-    ngx_queue_init(&woken);
-    ngx_queue_add(&woken, &keys->waiting);
-    ngx_queue_init(&keys->waiting);
-
-    while (!ngx_queue_empty(&woken)) {
-        q = ngx_queue_head(&woken);
-        ngx_queue_remove(q);
-
-        wait = ngx_queue_data(q, ngx_http_tee_client_wait_t, queue);
-
-        wait->waiting = 0;
-        wait->handler(wait->data);
-    }
-}
-
-
-static void
-ngx_http_tee_client_keys_handler(ngx_http_tee_fetch_t *f,
+ngx_http_tee_client_list_handler(ngx_http_tee_fetch_t *f,
     ngx_http_tee_reg_counter_e error, const char *why)
 {
-    ngx_http_tee_client_keys_t  *keys = f->data;
+    ngx_http_tee_client_list_t  *list = f->data;
 
-    keys->asked = ngx_current_msec;
+    time_t                        wait;
+    u_char                       *old;
+    ngx_uint_t                    i;
+    ngx_http_tee_client_keys_t  **user;
+
+    list->asked = ngx_current_msec;
+
+    wait = 0;
+    old = list->text.data;
 
     if (!ngx_exiting && !ngx_terminate && !ngx_quit) {
 
-        if (why) {
-            ngx_http_tee_client_keys_failed(keys, why);
+        if (why == NULL) {
+            why = ngx_http_tee_client_list_take(list, f);
+        }
 
-        } else {
-            ngx_http_tee_client_keys_fetched(keys, f);
+        wait = why ? ngx_http_tee_client_list_failed(list, why)
+                   : ngx_http_tee_client_list_fresh(list, f);
+    }
+
+    user = list->users.elts;
+
+    for (i = 0; i < list->users.nelts; i++) {
+        ngx_http_tee_client_keys_fetched(user[i], list);
+
+        if (user[i]->differ) {
+            wait = ngx_min(wait, NGX_HTTP_TEE_CLIENT_FRESH_MIN);
         }
     }
 
-    if (!ngx_queue_empty(&keys->waiting)) {
-        ngx_add_timer(&keys->wake, 0);
+    /* keys that are in use point into it */
+
+    if (old != list->text.data) {
+        free(old);
+    }
+
+    if (wait) {
+        ngx_http_tee_client_list_again(list, wait);
     }
 }
 
 
-static void
-ngx_http_tee_client_keys_fetched(ngx_http_tee_client_keys_t *keys,
+/* Why it is none, or NULL. */
+
+static const char *
+ngx_http_tee_client_list_take(ngx_http_tee_client_list_t *list,
     ngx_http_tee_fetch_t *f)
 {
-    time_t      fresh;
-    ngx_str_t   list;
-    ngx_uint_t  same;
+    size_t           n;
+    ngx_str_t        text;
+    tee_ohttp_key_t  keys[NGX_HTTP_TEE_CLIENT_MAX_KEYS];
 
-    list.data = f->body;
-    list.len = f->body_len;
+    text.data = f->body;
+    text.len = f->body_len;
 
-    same = list.len == keys->list.len
-           && ngx_memcmp(list.data, keys->list.data, list.len) == 0;
-
-    if (!same || !keys->usable) {
-
-        if (list.len == 0
-            || ngx_http_tee_client_keys_take(keys, &list) != TEE_OK)
-        {
-            ngx_http_tee_client_keys_failed(keys, "no list with a usable key");
-            return;
-        }
-
-        ngx_log_error(NGX_LOG_NOTICE, keys->timer.log, 0,
-                      "tee client: keys of \"%V\" are %s, id %ui",
-                      &keys->source, keys->list.data ? "new" : "there",
-                      (ngx_uint_t) keys->key.header.id);
-
-        free(keys->list.data);
-
-        keys->list = list;
-
-        f->body = NULL;
-        f->body_room = 0;
+    if (text.len
+        && text.len == list->text.len
+        && ngx_memcmp(text.data, list->text.data, text.len) == 0)
+    {
+        return NULL;
     }
 
-    keys->failures = 0;
-
-    fresh = NGX_HTTP_TEE_CLIENT_FRESH;
-
-    if (f->h1.has_max_age) {
-        fresh = f->h1.max_age > f->h1.age ? f->h1.max_age - f->h1.age : 0;
-        fresh = ngx_min(fresh, NGX_HTTP_TEE_CLIENT_FRESH_MAX);
-        fresh = ngx_max(fresh, NGX_HTTP_TEE_CLIENT_FRESH_MIN);
+    if (text.len == 0
+        || ngx_http_tee_client_list_read(&text, keys, &n) != TEE_OK)
+    {
+        return "no list with a usable key";
     }
 
-    ngx_http_tee_client_keys_again(keys, fresh);
+    ngx_log_error(NGX_LOG_NOTICE, list->timer.log, 0,
+                  "tee client: keys of \"%V\" are %s, id %ui",
+                  &list->source, list->text.len ? "new" : "there",
+                  (ngx_uint_t) keys[0].id);
+
+    list->text = text;
+
+    f->body = NULL;
+    f->body_room = 0;
+
+    return NULL;
 }
 
 
-static void
-ngx_http_tee_client_keys_failed(ngx_http_tee_client_keys_t *keys,
+/* For how many seconds. */
+
+static time_t
+ngx_http_tee_client_list_fresh(ngx_http_tee_client_list_t *list,
+    ngx_http_tee_fetch_t *f)
+{
+    time_t  fresh;
+
+    list->failures = 0;
+
+    if (!f->h1.has_max_age) {
+        return NGX_HTTP_TEE_CLIENT_FRESH;
+    }
+
+    fresh = f->h1.max_age > f->h1.age ? f->h1.max_age - f->h1.age : 0;
+    fresh = ngx_min(fresh, NGX_HTTP_TEE_CLIENT_FRESH_MAX);
+
+    return ngx_max(fresh, NGX_HTTP_TEE_CLIENT_FRESH_MIN);
+}
+
+
+static time_t
+ngx_http_tee_client_list_failed(ngx_http_tee_client_list_t *list,
     const char *why)
 {
     time_t  wait;
 
-    if (keys->failures++ == 0) {
-        ngx_log_error(NGX_LOG_ERR, keys->timer.log, 0,
+    if (list->failures++ == 0) {
+        ngx_log_error(NGX_LOG_ERR, list->timer.log, 0,
                       "tee client: keys of \"%V\" cannot be fetched: %s",
-                      &keys->source, why);
+                      &list->source, why);
     }
 
-    wait = NGX_HTTP_TEE_CLIENT_HURRY << ngx_min(keys->failures - 1, 6);
+    wait = NGX_HTTP_TEE_CLIENT_HURRY << ngx_min(list->failures - 1, 6);
 
-    ngx_http_tee_client_keys_again(keys,
-                               ngx_min(wait, NGX_HTTP_TEE_CLIENT_RETRY_MAX));
+    return ngx_min(wait, NGX_HTTP_TEE_CLIENT_RETRY_MAX);
 }
 
 
 /* Not all workers, and not all clients, at a time. */
 
 static void
-ngx_http_tee_client_keys_again(ngx_http_tee_client_keys_t *keys,
+ngx_http_tee_client_list_again(ngx_http_tee_client_list_t *list,
     time_t seconds)
 {
     ngx_msec_t  wait;
@@ -500,5 +444,5 @@ ngx_http_tee_client_keys_again(ngx_http_tee_client_keys_t *keys,
     wait = (ngx_msec_t) seconds * 1000;
     wait -= wait / 10 * (ngx_random() % 100) / 100;
 
-    ngx_add_timer(&keys->timer, wait + 1);
+    ngx_add_timer(&list->timer, wait + 1);
 }

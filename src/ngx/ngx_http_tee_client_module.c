@@ -489,6 +489,9 @@ ngx_http_tee_client_create_main_conf(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&cmcf->keys, cf->pool, 2,
                           sizeof(ngx_http_tee_client_keys_t *))
+           != NGX_OK
+        || ngx_array_init(&cmcf->lists, cf->pool, 2,
+                          sizeof(ngx_http_tee_client_list_t *))
            != NGX_OK)
     {
         return NULL;

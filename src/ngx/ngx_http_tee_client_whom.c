@@ -41,11 +41,7 @@ ngx_http_tee_client_choose(ngx_http_request_t *r,
         key = ngx_http_tee_client_keys_current(whom->keys);
 
         if (key == NULL) {
-            return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_NO_TEE,
-                                              NGX_HTTP_SERVICE_UNAVAILABLE,
-                                              "no_keys",
-                                              "the gateway's keys are not "
-                                              "known yet");
+            return ngx_http_tee_client_keys_refuse(r, whom->keys);
         }
 
         ctx->key = *key;
