@@ -345,7 +345,7 @@ is_deeply [ $r->{status}, scalar $r->header('content-encoding'), scalar $r->head
 $r = $t->get('/v1/models');
 is_deeply $r->json, { object => 'list', data => [ map +{ id => $_, object => 'model', created => 0, owned_by => 'opengradient' }, 'gpt-4o', 'a"b' ] }, 'models';
 $r = $t->get('/health');
-is_deeply [ $r->{status}, $r->json ], [ 200, { status => 'ok', active_tee_id => $tee->{id}, active_tee_endpoint => $tee->{endpoint} } ], 'health';
+is_deeply [ $r->{status}, $r->json ], [ 200, { status => 'ok', verified_inference => JSON::PP::false, active_tee_id => $tee->{id}, active_tee_endpoint => $tee->{endpoint} } ], 'health';
 is $t->post('/health', undef, '')->{status}, 405, 'by GET only';
 is $t->request(HEAD => '/v1/models')->{body}, '', 'or HEAD';
 

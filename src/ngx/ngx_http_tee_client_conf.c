@@ -530,6 +530,14 @@ ngx_http_tee_client_check(ngx_conf_t *cf,
         ngx_http_tee_problem_openai(cf);
     }
 
+    if (conf->whom->choice) {
+        conf->whom->choice->used = 1;
+
+        if (!ngx_http_tee_verify_on(cf)) {
+            conf->whom->choice->unverified = 1;
+        }
+    }
+
     return NGX_CONF_OK;
 }
 

@@ -41,6 +41,8 @@ typedef struct {
     time_t                         avoid_until;
     unsigned                       has_pcr:1;
     unsigned                       chosen:1;
+    unsigned                       used:1;     /* by a location */
+    unsigned                       unverified:1;  /* by one at least */
 } ngx_http_tee_client_choice_t;
 
 

@@ -180,6 +180,7 @@ ngx_http_tee_client_health_handler(ngx_http_request_t *r)
     ngx_int_t                        rc;
     ngx_str_t                        json;
     ngx_uint_t                       status;
+    const char                      *verified;
     tee_write_t                      w;
     ngx_http_tee_snap_t             *snap;
     const tee_snapshot_entry_t      *entry;
@@ -189,6 +190,11 @@ ngx_http_tee_client_health_handler(ngx_http_request_t *r)
 
     entry = ngx_http_tee_client_current(clcf->health, &snap);
 
+    /* of all that may be asked: not only at one of the locations */
+
+    verified = clcf->health->used && !clcf->health->unverified ? "true"
+                                                               : "false";
+
     tee_write_grow(&w, &ngx_http_tee_alloc);
 
     if (entry) {
@@ -196,7 +202,9 @@ ngx_http_tee_client_health_handler(ngx_http_request_t *r)
 
         ngx_http_tee_hex_id(id, entry->tee_id);
 
-        tee_write_text(&w, "{\"status\":\"ok\",\"active_tee_id\":\"0x");
+        tee_write_text(&w, "{\"status\":\"ok\",\"verified_inference\":");
+        tee_write_text(&w, verified);
+        tee_write_text(&w, ",\"active_tee_id\":\"0x");
         tee_write_text(&w, (char *) id);
         tee_write_text(&w, "\",\"active_tee_endpoint\":");
         tee_write_json(&w, tee_snapshot_str(snap->image, entry->endpoint));
@@ -204,7 +212,9 @@ ngx_http_tee_client_health_handler(ngx_http_request_t *r)
     } else {
         status = NGX_HTTP_SERVICE_UNAVAILABLE;
 
-        tee_write_text(&w, "{\"status\":\"no_tee\",\"active_tee_id\":null,"
+        tee_write_text(&w, "{\"status\":\"no_tee\",\"verified_inference\":");
+        tee_write_text(&w, verified);
+        tee_write_text(&w, ",\"active_tee_id\":null,"
                            "\"active_tee_endpoint\":null");
     }
 

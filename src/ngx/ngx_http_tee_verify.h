@@ -125,6 +125,11 @@ void ngx_http_tee_verify_answered_by(ngx_conf_t *cf,
     ngx_http_tee_verify_answerer_pt answerer,
     ngx_http_tee_verify_inner_pt inner);
 
+/* 1 if nothing is released in this location without a signature; for who merges
+ * his configuration after this module. */
+
+ngx_uint_t ngx_http_tee_verify_on(ngx_conf_t *cf);
+
 ngx_int_t ngx_http_tee_verify_answerer(ngx_http_request_t *r, u_char id[32],
     tee_str_t *spki);
 

@@ -374,6 +374,17 @@ ngx_http_tee_verify_answered_by(ngx_conf_t *cf,
 }
 
 
+ngx_uint_t
+ngx_http_tee_verify_on(ngx_conf_t *cf)
+{
+    ngx_http_tee_verify_loc_conf_t  *vlcf;
+
+    vlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_tee_verify_module);
+
+    return vlcf->from != NGX_HTTP_TEE_VERIFY_OFF;
+}
+
+
 static ngx_int_t
 ngx_http_tee_verify_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
