@@ -119,6 +119,20 @@ ngx_int_t ngx_http_tee_counters_add(ngx_conf_t *cf);
 void ngx_http_tee_count(ngx_http_tee_counter_e counter);
 ngx_atomic_uint_t ngx_http_tee_counted(ngx_uint_t counter);
 
+/* Up to one without a name. */
+
+ngx_int_t ngx_http_tee_add_variables(ngx_conf_t *cf,
+    ngx_http_variable_t *vars);
+
+/* A handler of a phase; in that of logging it comes before all others. */
+
+ngx_int_t ngx_http_tee_add_handler(ngx_conf_t *cf, ngx_uint_t phase,
+    ngx_http_handler_pt handler);
+
+/* Closes a connection of ours to somebody else, with its pool. */
+
+void ngx_http_tee_close(ngx_connection_t *c);
+
 
 /*
  * Errors of ours are application/problem+json (RFC 9457).  A handler notes the

@@ -842,7 +842,6 @@ ngx_http_tee_fetch_done(ngx_http_tee_fetch_t *f,
 static void
 ngx_http_tee_fetch_disconnect(ngx_http_tee_fetch_t *f)
 {
-    ngx_pool_t        *pool;
     ngx_connection_t  *c;
 
     if (f->resolving) {
@@ -858,19 +857,7 @@ ngx_http_tee_fetch_disconnect(ngx_http_tee_fetch_t *f)
 
     f->peer.connection = NULL;
 
-    if (c->ssl) {
-        c->ssl->no_wait_shutdown = 1;
-        c->ssl->no_send_shutdown = 1;
-        (void) ngx_ssl_shutdown(c);
-    }
-
-    pool = c->pool;
-
-    ngx_close_connection(c);
-
-    if (pool) {
-        ngx_destroy_pool(pool);
-    }
+    ngx_http_tee_close(c);
 }
 
 

@@ -425,19 +425,7 @@ ngx_http_tee_gateway_scheme_variable(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_tee_gateway_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_tee_gateway_vars; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_tee_add_variables(cf, ngx_http_tee_gateway_vars);
 }
 
 
@@ -751,9 +739,6 @@ ngx_http_tee_gateway_padding(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_tee_gateway_init(ngx_conf_t *cf)
 {
-    ngx_array_t                       *log;
-    ngx_http_handler_pt               *h;
-    ngx_http_core_main_conf_t         *cmcf;
     ngx_http_tee_gateway_main_conf_t  *gmcf;
 
     gmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_gateway_module);
@@ -765,24 +750,13 @@ ngx_http_tee_gateway_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-    if (h == NULL) {
+    if (ngx_http_tee_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                 ngx_http_tee_gateway_handler)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    *h = ngx_http_tee_gateway_handler;
-
-    log = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
-
-    if (ngx_array_push(log) == NULL) {
-        return NGX_ERROR;
-    }
-
-    h = log->elts;
-    ngx_memmove(h + 1, h, (log->nelts - 1) * sizeof(ngx_http_handler_pt));
-    *h = ngx_http_tee_gateway_log;
-
-    return NGX_OK;
+    return ngx_http_tee_add_handler(cf, NGX_HTTP_LOG_PHASE,
+                                    ngx_http_tee_gateway_log);
 }

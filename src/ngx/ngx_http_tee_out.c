@@ -280,6 +280,28 @@ ngx_http_tee_chain_add(ngx_http_request_t *r, ngx_chain_t **chain,
 
 
 ngx_int_t
+ngx_http_tee_chain_end(ngx_http_request_t *r,
+    ngx_http_output_body_filter_pt next)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return next(r, &out);
+}
+
+
+ngx_int_t
 ngx_http_tee_chain_drop(ngx_http_request_t *r, ngx_chain_t *in,
     ngx_http_output_body_filter_pt next)
 {

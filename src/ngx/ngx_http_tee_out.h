@@ -89,6 +89,11 @@ ngx_int_t ngx_http_tee_out_more(ngx_http_request_t *r,
 ngx_int_t ngx_http_tee_chain_add(ngx_http_request_t *r, ngx_chain_t **chain,
     ngx_chain_t *in);
 
+/* The end of a response without content, or of its content. */
+
+ngx_int_t ngx_http_tee_chain_end(ngx_http_request_t *r,
+    ngx_http_output_body_filter_pt next);
+
 /* A body filter that has done its part swallows what still comes. */
 
 ngx_int_t ngx_http_tee_chain_drop(ngx_http_request_t *r, ngx_chain_t *in,

@@ -390,7 +390,6 @@ ngx_http_tee_upstream_get_outer(ngx_peer_connection_t *pc, void *data)
     ngx_http_tee_peer_data_t  *pd = data;
 
     ngx_int_t              rc;
-    ngx_pool_t            *pool;
     ngx_connection_t      *c;
     ngx_http_tee_pin_t    *pin;
     tee_snapshot_entry_t  *entry;
@@ -428,19 +427,7 @@ ngx_http_tee_upstream_get_outer(ngx_peer_connection_t *pc, void *data)
         pc->cached = 0;
         pd->again = 1;
 
-        if (c->ssl) {
-            c->ssl->no_wait_shutdown = 1;
-            c->ssl->no_send_shutdown = 1;
-            (void) ngx_ssl_shutdown(c);
-        }
-
-        pool = c->pool;
-
-        ngx_close_connection(c);
-
-        if (pool) {
-            ngx_destroy_pool(pool);
-        }
+        ngx_http_tee_close(c);
     }
 }
 

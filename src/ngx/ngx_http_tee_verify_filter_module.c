@@ -754,9 +754,7 @@ static ngx_int_t
 ngx_http_tee_verify_instead(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx)
 {
-    ngx_int_t    rc;
-    ngx_buf_t   *b;
-    ngx_chain_t  out;
+    ngx_int_t  rc;
 
     ctx->state = NGX_HTTP_TEE_VERIFY_DONE;
 
@@ -773,18 +771,7 @@ ngx_http_tee_verify_instead(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->last_buf = 1;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_next_body_filter(r, &out);
+    return ngx_http_tee_chain_end(r, ngx_http_next_body_filter);
 }
 
 
