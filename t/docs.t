@@ -100,7 +100,7 @@ my %have = map { my $page = $_; $page => slurp("$root/docs/$page.md") }
 my $status = $have{ngx_http_tee_status_module} . $have{ngx_http_tee_pin_module};
 
 my %reasons = map { $_ => 1 }
-    $text =~ /ngx_http_tee_(?:problem|gateway_refuse|client_refuse)\([^;]*?"([a-z_]+)",/g,
+    $text =~ /ngx_http_tee_(?:problem|gateway_refuse|client_refuse|client_nobody)\([^;]*?"([a-z_]+)",/g,
     map { /"([a-z_]+)"/g } $text =~ /->reason = ([^;]+);/g;
 my %listed = map { $_ => 1 }
     $have{ngx_http_tee_problem_module} =~ /^\| `([a-z_]+)` \|/mg;

@@ -15,6 +15,7 @@
 #include <tee_inner.h>
 #include <tee_ohttp.h>
 #include <tee_ohttp_keys.h>
+#include <tee_problem.h>
 
 
 /* The parts of the client: whom it asks, what it sends, what comes back. */
@@ -116,6 +117,7 @@ typedef struct {
     ngx_str_t                      authority;
     ngx_array_t                   *pass;       /* ngx_str_t */
     ngx_uint_t                     errors;
+    ngx_flag_t                     retry;
     off_t                          max_body;
     size_t                         buffer;
 
@@ -174,11 +176,21 @@ typedef struct {
     ngx_http_tee_client_saved_t    saved;
     ngx_str_t                      shown;      /* the URI in its place */
 
+    /* a second attempt */
+    ngx_http_tee_snap_t           *former;     /* that of the first one */
+    int64_t                        date;       /* of the gateway; or 0 */
+    ngx_http_tee_client_wait_t     wait;       /* for its keys */
+    ngx_event_t                    look;       /* at the registry */
+    ngx_msec_t                     waits_since;
+    ngx_atomic_uint_t              fetched_at; /* of the registry, then */
+    ngx_http_tee_held_t            hint;       /* that it is asked for */
+
     /* what comes back */
     ngx_http_tee_client_form_e     form;
     tee_ohttp_response_open_t      open;
     tee_bhttp_read_t               bhttp;
     tee_str_t                      plain;      /* has been opened */
+    tee_str_t                      early;      /* the hint, if it was none */
     tee_str_t                      content;    /* and may go on */
     ngx_uint_t                     status;
     ngx_array_t                    fields;     /* ngx_keyval_t */
@@ -193,7 +205,10 @@ typedef struct {
     unsigned                       stream:1;   /* events are asked for */
     unsigned                       sealed:1;
     unsigned                       hidden:1;   /* the saved request */
+    unsigned                       weighing:1; /* the hint */
+    unsigned                       retried:1;
     unsigned                       opening:1;
+    unsigned                       holding:1;  /* the hint, which was sealed */
     unsigned                       last:1;     /* of the sealed response */
     unsigned                       ended:1;    /* all has been opened */
     unsigned                       complete:1; /* and taken */
@@ -237,6 +252,12 @@ ngx_http_tee_client_choice_t *ngx_http_tee_client_choice(ngx_conf_t *cf,
 /* whom: sets ctx->key, and ctx->entry if it is a TEE; NGX_OK or a status */
 
 ngx_int_t ngx_http_tee_client_choose(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+
+/* Another one, or another key of the same: NGX_OK; NGX_DECLINED, NGX_ERROR:
+ * there is none. */
+
+ngx_int_t ngx_http_tee_client_choose_other(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 
 /* It has failed: others are preferred for a while. */
@@ -292,11 +313,6 @@ void ngx_http_tee_client_keys_wait_cancel(ngx_http_tee_client_keys_t *keys,
  * returns. */
 
 const ngx_http_tee_client_key_t *ngx_http_tee_client_keys_current(
-    ngx_http_tee_client_keys_t *keys);
-
-/* For a request, if there is none: why. */
-
-ngx_int_t ngx_http_tee_client_keys_refuse(ngx_http_request_t *r,
     ngx_http_tee_client_keys_t *keys);
 
 /* 1 if both are the same key, with the same algorithms. */
@@ -357,6 +373,12 @@ void ngx_http_tee_client_auth_wipe(ngx_http_tee_client_auth_t *auth);
 ngx_int_t ngx_http_tee_client_read(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 
+/* The body has been read and, if "rc" is NGX_OK, shaped: seals and sends it, or
+ * ends the request. */
+
+void ngx_http_tee_client_go_on(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc);
+
 /* The request as it came; does nothing if it is. */
 
 void ngx_http_tee_client_restore(ngx_http_request_t *r,
@@ -375,8 +397,36 @@ ngx_chain_t *ngx_http_tee_client_seal(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 
 
+/* filter: the relay's error, whose header is held, to the application */
+
+ngx_int_t ngx_http_tee_client_pass_error(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+
+/* What has come is gone: the next response is the first one. */
+
+void ngx_http_tee_client_forget(ngx_http_tee_client_ctx_t *ctx);
+
+
+/* retry: 1 if the request may be sent once more, should there be a reason */
+
+ngx_uint_t ngx_http_tee_client_may_retry(ngx_http_tee_client_ctx_t *ctx);
+
+/*
+ * For a reason, within a header or body filter that has sent nothing yet.
+ *
+ * NGX_DONE: the request goes on by itself, and the filter is done
+ * NGX_DECLINED, NGX_ERROR
+ */
+
+ngx_int_t ngx_http_tee_client_retry(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_problem_t problem);
+
+void ngx_http_tee_client_wait_cancel(ngx_http_tee_client_ctx_t *ctx);
+
+
 /* open: takes what has come and puts out what may go on.  NGX_OK, NGX_AGAIN,
- * NGX_ERROR, or NGX_DECLINED: it cannot be believed; *why is a constant. */
+ * NGX_DONE: it is sent again, NGX_ERROR, or NGX_DECLINED: it cannot be
+ * believed; *why is a constant. */
 
 ngx_int_t ngx_http_tee_client_open(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, const char **why);

@@ -22,6 +22,11 @@ static ngx_int_t ngx_http_tee_client_opener(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_uint_t chunked);
 static ngx_int_t ngx_http_tee_client_relay_error(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
+static ngx_uint_t ngx_http_tee_client_hints(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_weigh(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_chain_t *in);
+static ngx_uint_t ngx_http_tee_client_unsent(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_client_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_tee_client_add_in(ngx_http_request_t *r,
@@ -108,6 +113,18 @@ ngx_http_tee_client_header_filter(ngx_http_request_t *r)
     if (!ctx->sealed || r->upstream == NULL
         || r->err_status >= NGX_HTTP_BAD_REQUEST)
     {
+        if (ctx->sealed && ngx_http_tee_client_unsent(r)) {
+            rc = ngx_http_tee_client_retry(r, ctx, TEE_PROBLEM_UNSENT);
+
+            if (rc != NGX_DECLINED) {
+
+                /* there is no content either */
+
+                r->header_only = 1;
+                return rc;
+            }
+        }
+
         ctx->sealed = 0;
         return ngx_http_next_header_filter(r);
     }
@@ -126,6 +143,17 @@ ngx_http_tee_client_header_filter(ngx_http_request_t *r)
     }
 
     return rc;
+}
+
+
+/* Nobody could be reached, or nobody who has the right certificate. */
+
+static ngx_uint_t
+ngx_http_tee_client_unsent(ngx_http_request_t *r)
+{
+    return r->upstream && !r->upstream->request_sent
+           && (r->err_status == NGX_HTTP_BAD_GATEWAY
+               || r->err_status == NGX_HTTP_GATEWAY_TIME_OUT);
 }
 
 
@@ -231,12 +259,8 @@ static ngx_int_t
 ngx_http_tee_client_relay_error(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx)
 {
-    ngx_int_t         rc;
-    ngx_str_t         value;
-    ngx_uint_t        status;
-    ngx_table_elt_t  *h;
-
-    static ngx_str_t  retry_after = ngx_string("retry-after");
+    ngx_int_t   rc;
+    ngx_uint_t  status;
 
     status = r->headers_out.status;
 
@@ -253,6 +277,106 @@ ngx_http_tee_client_relay_error(ngx_http_request_t *r,
 
     ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                   "tee client: relay answers %ui", status);
+
+    if (ngx_http_tee_client_hints(r, ctx)) {
+        ctx->weighing = 1;
+        r->filter_need_in_memory = 1;
+
+        return NGX_OK;
+    }
+
+    rc = ngx_http_tee_client_pass_error(r, ctx);
+
+    /* all has been said, and whoever passes the rest on may stop */
+
+    r->header_only = 1;
+
+    return rc;
+}
+
+
+/* Its content may say that the request can be sent again. */
+
+static ngx_uint_t
+ngx_http_tee_client_hints(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_str_t  *type;
+
+    type = &r->headers_out.content_type;
+
+    return ngx_http_tee_client_may_retry(ctx)
+           && r->headers_out.content_length_n <= TEE_PROBLEM_MAX_LEN
+           && (ngx_http_tee_is_type(type, "application/problem+json")
+               || ngx_http_tee_is_type(type, "application/json"));
+}
+
+
+/* Nothing of it is passed on, whatever it says. */
+
+static ngx_int_t
+ngx_http_tee_client_weigh(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_chain_t *in)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    tee_str_t     text;
+    ngx_uint_t    last, large;
+    ngx_chain_t  *cl;
+
+    last = 0;
+    large = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
+
+        rc = ngx_http_tee_held_add(r, &ctx->hint, b->pos, b->last - b->pos,
+                                   TEE_PROBLEM_MAX_LEN);
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        large |= (rc == NGX_DECLINED);
+        last |= b->last_buf;
+
+        b->pos = b->last;
+    }
+
+    if (!last && !large && !ngx_http_tee_cut(r)) {
+        return NGX_OK;
+    }
+
+    ctx->weighing = 0;
+
+    if (last && !large) {
+        text.data = ctx->hint.data;
+        text.len = ctx->hint.len;
+
+        rc = ngx_http_tee_client_retry(r, ctx,
+                                       tee_problem_read(text,
+                                                        &ngx_http_tee_alloc));
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    ngx_http_tee_client_stop(r);
+
+    return ngx_http_tee_client_pass_error(r, ctx);
+}
+
+
+ngx_int_t
+ngx_http_tee_client_pass_error(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_str_t         value;
+    ngx_uint_t        status;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  retry_after = ngx_string("retry-after");
+
+    status = r->headers_out.status;
 
     /* where it may be the enclave's fault */
 
@@ -292,13 +416,7 @@ ngx_http_tee_client_relay_error(ngx_http_request_t *r,
                                 "the relay answers with an error, which "
                                 "nobody has signed or sealed");
 
-    rc = ngx_http_tee_client_send_error(r, ctx, status);
-
-    /* all has been said, and whoever passes the rest on may stop */
-
-    r->header_only = 1;
-
-    return rc;
+    return ngx_http_tee_client_send_error(r, ctx, status);
 }
 
 
@@ -313,6 +431,10 @@ ngx_http_tee_client_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     if (ctx == NULL || r != r->main || !ctx->sealed) {
         return ngx_http_next_body_filter(r, in);
+    }
+
+    if (ctx->weighing) {
+        return ngx_http_tee_client_weigh(r, ctx, in);
     }
 
     if (ctx->done || !ctx->opening) {

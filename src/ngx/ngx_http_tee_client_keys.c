@@ -454,26 +454,6 @@ ngx_http_tee_client_keys_current(ngx_http_tee_client_keys_t *keys)
 }
 
 
-ngx_int_t
-ngx_http_tee_client_keys_refuse(ngx_http_request_t *r,
-    ngx_http_tee_client_keys_t *keys)
-{
-    if (keys->differ) {
-        ngx_http_tee_client_keys_hurry(keys);
-
-        return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_NO_TEE,
-                                          NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          "keys_differ",
-                                          "no key is in all lists of the "
-                                          "gateway's keys");
-    }
-
-    return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_NO_TEE,
-                                      NGX_HTTP_SERVICE_UNAVAILABLE, "no_keys",
-                                      "the gateway's keys are not known yet");
-}
-
-
 ngx_uint_t
 ngx_http_tee_client_keys_same(const ngx_http_tee_client_key_t *a,
     const ngx_http_tee_client_key_t *b)

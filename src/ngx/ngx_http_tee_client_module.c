@@ -94,6 +94,13 @@ static ngx_command_t  ngx_http_tee_client_commands[] = {
       offsetof(ngx_http_tee_client_loc_conf_t, buffer),
       NULL },
 
+    { ngx_string("tee_client_retry"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_tee_client_loc_conf_t, retry),
+      NULL },
+
     { ngx_string("tee_client_models"),
       NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_tee_client_models,
@@ -321,16 +328,12 @@ ngx_http_tee_client_cleanup(void *data)
 {
     ngx_http_tee_client_ctx_t  *ctx = data;
 
+    ngx_http_tee_client_wait_cancel(ctx);
+
     tee_ohttp_request_seal_free(&ctx->seal);
     tee_ohttp_exchange_wipe(&ctx->seal.exchange);
 
-    if (ctx->opening) {
-        tee_ohttp_response_open_free(&ctx->open);
-
-        if (ctx->form == NGX_HTTP_TEE_CLIENT_BHTTP) {
-            tee_bhttp_read_free(&ctx->bhttp);
-        }
-    }
+    ngx_http_tee_client_forget(ctx);
 
     if (ctx->text) {
         tee_wipe(ctx->text, ctx->inner.len);
@@ -341,6 +344,10 @@ ngx_http_tee_client_cleanup(void *data)
 
     if (ctx->snap) {
         ngx_http_tee_snap_unref(ctx->snap);
+    }
+
+    if (ctx->former) {
+        ngx_http_tee_snap_unref(ctx->former);
     }
 }
 
@@ -517,6 +524,7 @@ ngx_http_tee_client_create_loc_conf(ngx_conf_t *cf)
     conf->errors = NGX_CONF_UNSET_UINT;
     conf->max_body = NGX_CONF_UNSET;
     conf->buffer = NGX_CONF_UNSET_SIZE;
+    conf->retry = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -536,6 +544,7 @@ ngx_http_tee_client_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_off_value(conf->max_body, prev->max_body,
                              20 * 1024 * 1024);
     ngx_conf_merge_size_value(conf->buffer, prev->buffer, 32 * 1024 * 1024);
+    ngx_conf_merge_value(conf->retry, prev->retry, 1);
 
     if (conf->authority.data == NULL) {
         conf->scheme = prev->scheme;

@@ -6,6 +6,8 @@
 
 #include <ngx_http_tee.h>
 #include <ngx_http_tee_client_ctx.h>
+#include <tee_date.h>
+#include <tee_text.h>
 
 
 /*
@@ -25,6 +27,16 @@ static ngx_int_t ngx_http_tee_client_message(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, const char **why);
 static ngx_int_t ngx_http_tee_client_event(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_content(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_release(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_uint_t ngx_http_tee_client_is_problem(
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_date(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
+static ngx_str_t *ngx_http_tee_client_value(ngx_http_tee_client_ctx_t *ctx,
+    const char *name);
 static ngx_int_t ngx_http_tee_client_field(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_client_copy(ngx_pool_t *pool, tee_str_t s,
@@ -75,6 +87,36 @@ ngx_http_tee_client_open(ngx_http_request_t *r,
     ctx->put = 0;
 
     return ngx_http_tee_out_flush(r, &ctx->out, 0);
+}
+
+
+void
+ngx_http_tee_client_forget(ngx_http_tee_client_ctx_t *ctx)
+{
+    if (ctx->opening) {
+        tee_ohttp_response_open_free(&ctx->open);
+
+        if (ctx->form == NGX_HTTP_TEE_CLIENT_BHTTP) {
+            tee_bhttp_read_free(&ctx->bhttp);
+        }
+    }
+
+    ngx_http_tee_held_free(&ctx->hint);
+
+    ctx->plain.len = 0;
+    ctx->content.len = 0;
+    ctx->early.len = 0;
+    ctx->in = NULL;
+    ctx->status = 0;
+    ctx->taken = 0;
+
+    ctx->opening = 0;
+    ctx->holding = 0;
+    ctx->last = 0;
+    ctx->ended = 0;
+    ctx->complete = 0;
+    ctx->put = 0;
+    ctx->done = 0;
 }
 
 
@@ -231,6 +273,15 @@ ngx_http_tee_client_message(ngx_http_request_t *r,
 
     for ( ;; ) {
 
+        if (ctx->early.len) {
+            ctx->put = 1;
+            done = ngx_http_tee_out_put(r, &ctx->out, &ctx->early);
+
+            if (done != NGX_OK) {
+                return done;
+            }
+        }
+
         if (ctx->content.len) {
             ctx->put = 1;
             done = ngx_http_tee_out_put(r, &ctx->out, &ctx->content);
@@ -248,6 +299,20 @@ ngx_http_tee_client_message(ngx_http_request_t *r,
 
         if (rc == TEE_INCOMPLETE || (rc == TEE_DONE && !ctx->ended)) {
             return NGX_OK;
+        }
+
+        if (rc == TEE_DONE && ctx->holding) {
+            done = ngx_http_tee_client_date(r, ctx);
+
+            if (done == NGX_DECLINED) {
+                done = ngx_http_tee_client_release(r, ctx);
+            }
+
+            if (done != NGX_OK || ctx->done) {
+                return done;
+            }
+
+            continue;
         }
 
         if (rc == TEE_DONE) {
@@ -306,12 +371,16 @@ ngx_http_tee_client_event(ngx_http_request_t *r,
         return ngx_http_tee_client_field(r, ctx);
 
     case TEE_BHTTP_HEAD_END:
+
+        if (ngx_http_tee_client_is_problem(ctx)) {
+            ctx->holding = 1;
+            return NGX_OK;
+        }
+
         return ngx_http_tee_client_begin(r, ctx);
 
     case TEE_BHTTP_CONTENT:
-        ctx->content = ctx->bhttp.content;
-        ctx->taken += ctx->content.len;
-        return NGX_OK;
+        return ngx_http_tee_client_content(r, ctx);
 
     case TEE_BHTTP_TRAILER:
         return ngx_http_tee_client_trailer(r, ctx->bhttp.name,
@@ -323,6 +392,129 @@ ngx_http_tee_client_event(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_content(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+    tee_str_t  content;
+
+    content = ctx->bhttp.content;
+    ctx->taken += content.len;
+
+    if (ctx->holding) {
+        rc = ngx_http_tee_held_add(r, &ctx->hint, (u_char *) content.data,
+                                   content.len, TEE_PROBLEM_MAX_LEN);
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        rc = ngx_http_tee_client_release(r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    ctx->content = content;
+
+    return NGX_OK;
+}
+
+
+/* It is for the application. */
+
+static ngx_int_t
+ngx_http_tee_client_release(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ctx->holding = 0;
+
+    ctx->early.data = ctx->hint.data;
+    ctx->early.len = ctx->hint.len;
+
+    return ngx_http_tee_client_begin(r, ctx);
+}
+
+
+/* RFC 9458, 6.5.2: a gateway whose clock is another one. */
+
+static ngx_uint_t
+ngx_http_tee_client_is_problem(ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_str_t  *type;
+
+    if (ctx->status != NGX_HTTP_BAD_REQUEST
+        || !ngx_http_tee_client_may_retry(ctx))
+    {
+        return 0;
+    }
+
+    type = ngx_http_tee_client_value(ctx, "content-type");
+
+    return type && ngx_http_tee_is_type(type, "application/problem+json");
+}
+
+
+/* NGX_DONE: it is asked again, with its own date; NGX_DECLINED, NGX_ERROR */
+
+static ngx_int_t
+ngx_http_tee_client_date(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    int64_t     date;
+    uint64_t    age;
+    ngx_str_t  *value;
+    tee_str_t   text;
+
+    text.data = ctx->hint.data;
+    text.len = ctx->hint.len;
+
+    if (tee_problem_read(text, &ngx_http_tee_alloc) != TEE_PROBLEM_DATE) {
+        return NGX_DECLINED;
+    }
+
+    value = ngx_http_tee_client_value(ctx, "date");
+
+    if (value == NULL
+        || tee_date_read(ngx_http_tee_str(value), ngx_time(), &date) != TEE_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    value = ngx_http_tee_client_value(ctx, "age");
+
+    if (value
+        && tee_decimal(ngx_http_tee_str(value), 86400, &age) == TEE_OK)
+    {
+        date += (int64_t) age;
+    }
+
+    ctx->date = date;
+
+    return ngx_http_tee_client_retry(r, ctx, TEE_PROBLEM_DATE);
+}
+
+
+static ngx_str_t *
+ngx_http_tee_client_value(ngx_http_tee_client_ctx_t *ctx, const char *name)
+{
+    ngx_uint_t     i;
+    ngx_keyval_t  *fields;
+
+    fields = ctx->fields.elts;
+
+    for (i = 0; i < ctx->fields.nelts; i++) {
+
+        if (tee_text_is_nocase(ngx_http_tee_str(&fields[i].key), name)) {
+            return &fields[i].value;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -47,8 +47,6 @@ static void ngx_http_tee_client_shape_done(ngx_http_request_t *r, void *data);
 static ngx_int_t ngx_http_tee_client_shaped(ngx_http_request_t *r,
     ngx_http_tee_client_shape_t *shape);
 static void ngx_http_tee_client_shaped_handler(ngx_http_request_t *r);
-static void ngx_http_tee_client_go_on(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_tee_client_send(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_client_endpoint(ngx_http_request_t *r,
@@ -170,9 +168,7 @@ ngx_http_tee_client_body(ngx_http_request_t *r,
 }
 
 
-/* rc: of shaping */
-
-static void
+void
 ngx_http_tee_client_go_on(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc)
 {

@@ -6,6 +6,7 @@
 
 #include <ngx_http_tee.h>
 #include <ngx_http_tee_client_ctx.h>
+#include <tee_date.h>
 
 #include <openssl/rand.h>
 
@@ -135,6 +136,7 @@ ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, tee_write_t *w)
 {
     u_char            text[NGX_OFF_T_LEN];
+    u_char            now[TEE_DATE_LEN];
     ngx_str_t        *names;
     tee_str_t         value;
     ngx_uint_t        i, n, j;
@@ -173,10 +175,17 @@ ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
         tee_bhttp_write_field(w, length, value);
     }
 
-    /* RFC 9458, 6.5.1 */
+    /* RFC 9458, 6.5.1; if it is not ours, 6.5.2 */
 
     value.data = ngx_cached_http_time.data;
     value.len = ngx_cached_http_time.len;
+
+    if (ctx->date) {
+        tee_date_write(ctx->date, now);
+
+        value.data = now;
+        value.len = TEE_DATE_LEN;
+    }
 
     tee_bhttp_write_field(w, date, value);
 }

@@ -16,10 +16,28 @@
 #define NGX_HTTP_TEE_CLIENT_AVOID  30
 
 
-static ngx_int_t ngx_http_tee_client_by_id(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx, ngx_str_t *text);
-static ngx_int_t ngx_http_tee_client_no_tee(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx);
+/* Of a request, whom it may go to; or why there is nobody. */
+
+typedef struct {
+    ngx_http_tee_client_key_t      key;
+    ngx_http_tee_snap_t           *snap;
+    const tee_snapshot_entry_t    *entry;
+    const char                    *reason;
+    const char                    *detail;
+} ngx_http_tee_client_found_t;
+
+
+static ngx_int_t ngx_http_tee_client_find(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_http_tee_client_found_t *f);
+static ngx_int_t ngx_http_tee_client_find_key(
+    ngx_http_tee_client_keys_t *keys, ngx_http_tee_client_found_t *f);
+static ngx_int_t ngx_http_tee_client_find_id(
+    ngx_http_tee_client_choice_t *choice, ngx_str_t *text,
+    ngx_http_tee_client_found_t *f);
+static ngx_int_t ngx_http_tee_client_nobody(ngx_http_tee_client_found_t *f,
+    const char *reason, const char *detail);
+static ngx_int_t ngx_http_tee_client_take_found(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_http_tee_client_found_t *f);
 static const tee_snapshot_entry_t *ngx_http_tee_client_draw(
     ngx_http_tee_client_choice_t *choice, tee_snapshot_t *image,
     const u_char *avoid);
@@ -29,49 +47,78 @@ ngx_int_t
 ngx_http_tee_client_choose(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx)
 {
-    ngx_int_t                         rc;
-    ngx_str_t                         id;
-    ngx_http_tee_snap_t              *snap;
-    ngx_http_tee_client_whom_t       *whom;
-    const ngx_http_tee_client_key_t  *key;
+    ngx_int_t                    rc;
+    ngx_http_tee_client_found_t  found;
 
-    whom = ctx->conf->whom;
+    rc = ngx_http_tee_client_find(r, ctx, &found);
 
-    if (whom->keys) {
-        key = ngx_http_tee_client_keys_current(whom->keys);
-
-        if (key == NULL) {
-            return ngx_http_tee_client_keys_refuse(r, whom->keys);
-        }
-
-        ctx->key = *key;
-
-        /* the list may be another one before the body has come */
-
-        ctx->key.pk.data = ngx_pnalloc(r->pool, key->pk.len);
-        if (ctx->key.pk.data == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        ngx_memcpy((u_char *) ctx->key.pk.data, key->pk.data, key->pk.len);
-
-        return NGX_OK;
+    if (rc == NGX_OK) {
+        rc = ngx_http_tee_client_take_found(r, ctx, &found);
     }
 
-    snap = ngx_http_tee_registry_snap(whom->choice->registry);
-
-    if (snap == NULL || snap->image->n == 0) {
+    if (rc == NGX_DECLINED) {
         return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_NO_TEE,
                                           NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          "registry_empty",
+                                          found.reason, found.detail);
+    }
+
+    return rc == NGX_OK ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_tee_client_choose_other(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_http_tee_client_found_t  found;
+
+    if (ngx_http_tee_client_find(r, ctx, &found) != NGX_OK
+        || (ngx_http_tee_client_keys_same(&found.key, &ctx->key)
+            && (ctx->entry == NULL
+                || ngx_memcmp(found.entry->tee_id, ctx->entry->tee_id, 32)
+                   == 0)))
+    {
+        return NGX_DECLINED;
+    }
+
+    /* variables may point into the former one until the request ends */
+
+    ctx->former = ctx->snap;
+    ctx->snap = NULL;
+
+    return ngx_http_tee_client_take_found(r, ctx, &found);
+}
+
+
+/* NGX_OK, NGX_DECLINED, NGX_ERROR */
+
+static ngx_int_t
+ngx_http_tee_client_find(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_http_tee_client_found_t *f)
+{
+    ngx_str_t                      id;
+    ngx_http_tee_client_whom_t    *whom;
+    ngx_http_tee_client_choice_t  *choice;
+
+    ngx_memzero(f, sizeof(ngx_http_tee_client_found_t));
+
+    whom = ctx->conf->whom;
+    choice = whom->choice;
+
+    if (whom->keys) {
+        return ngx_http_tee_client_find_key(whom->keys, f);
+    }
+
+    f->snap = ngx_http_tee_registry_snap(choice->registry);
+
+    if (f->snap == NULL || f->snap->image->n == 0) {
+        return ngx_http_tee_client_nobody(f, "registry_empty",
                                           "the registry has given no TEE yet, "
                                           "or lists none that can be used");
     }
 
-    if (ngx_http_tee_registry_stale(whom->choice->registry)) {
-        return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_NO_TEE,
-                                          NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          "registry_stale",
+    if (ngx_http_tee_registry_stale(choice->registry)) {
+        return ngx_http_tee_client_nobody(f, "registry_stale",
                                           "the registry has not answered for "
                                           "longer than max_stale");
     }
@@ -79,66 +126,88 @@ ngx_http_tee_client_choose(ngx_http_request_t *r,
     ngx_str_null(&id);
 
     if (whom->id && ngx_http_complex_value(r, whom->id, &id) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
 
     if (id.len) {
-        snap->refs++;
-        ctx->snap = snap;
 
-        rc = ngx_http_tee_client_by_id(r, ctx, &id);
-
-        if (rc != NGX_OK) {
-            return rc;
+        if (ngx_http_tee_client_find_id(choice, &id, f) != NGX_OK) {
+            return NGX_DECLINED;
         }
 
     } else {
-        ctx->entry = ngx_http_tee_client_current(whom->choice, &snap);
-
-        if (ctx->entry == NULL) {
-            return ngx_http_tee_client_no_tee(r, ctx);
-        }
-
-        snap->refs++;
-        ctx->snap = snap;
+        f->entry = ngx_http_tee_client_current(choice, &f->snap);
     }
 
-    ctx->key.header.id = ctx->entry->key_id;
-    ctx->key.header.kem = ctx->entry->kem_id;
-    ctx->key.header.kdf = ctx->entry->kdf_id;
-    ctx->key.header.aead = ctx->entry->aead_id;
-    ctx->key.pk = tee_snapshot_str(ctx->snap->image, ctx->entry->ohttp_key);
+    if (f->entry == NULL) {
+        ngx_http_tee_registry_hurry(choice->registry);
+
+        return ngx_http_tee_client_nobody(f, "no_tee",
+                                          "no TEE of the registry has a key "
+                                          "to seal to and the PCRs that are "
+                                          "asked for");
+    }
+
+    f->key.header.id = f->entry->key_id;
+    f->key.header.kem = f->entry->kem_id;
+    f->key.header.kdf = f->entry->kdf_id;
+    f->key.header.aead = f->entry->aead_id;
+    f->key.pk = tee_snapshot_str(f->snap->image, f->entry->ohttp_key);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_tee_client_by_id(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx, ngx_str_t *text)
+ngx_http_tee_client_find_key(ngx_http_tee_client_keys_t *keys,
+    ngx_http_tee_client_found_t *f)
 {
-    u_char                         id[32];
-    ngx_http_tee_client_choice_t  *choice;
+    const ngx_http_tee_client_key_t  *key;
 
-    choice = ctx->conf->whom->choice;
+    key = ngx_http_tee_client_keys_current(keys);
 
-    if (ngx_http_tee_parse_id(text, id) == NGX_OK) {
-        ctx->entry = tee_snapshot_find(ctx->snap->image, id);
+    if (key == NULL && keys->differ) {
+        ngx_http_tee_client_keys_hurry(keys);
+
+        return ngx_http_tee_client_nobody(f, "keys_differ",
+                                          "no key is in all lists of the "
+                                          "gateway's keys");
     }
 
-    if (ctx->entry == NULL) {
+    if (key == NULL) {
+        return ngx_http_tee_client_nobody(f, "no_keys",
+                                          "the gateway's keys are not known "
+                                          "yet");
+    }
+
+    f->key = *key;
+
+    return NGX_OK;
+}
+
+
+/* With NGX_OK there may be no entry: it is listed, but cannot be used. */
+
+static ngx_int_t
+ngx_http_tee_client_find_id(ngx_http_tee_client_choice_t *choice,
+    ngx_str_t *text, ngx_http_tee_client_found_t *f)
+{
+    u_char  id[32];
+
+    if (ngx_http_tee_parse_id(text, id) == NGX_OK) {
+        f->entry = tee_snapshot_find(f->snap->image, id);
+    }
+
+    if (f->entry == NULL) {
         ngx_http_tee_registry_hurry(choice->registry);
 
-        return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_NO_TEE,
-                                          NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          "unknown_tee",
+        return ngx_http_tee_client_nobody(f, "unknown_tee",
                                           "the registry does not list this "
                                           "TEE");
     }
 
-    if (!ngx_http_tee_client_usable(choice, ctx->entry)) {
-        ctx->entry = NULL;
-        return ngx_http_tee_client_no_tee(r, ctx);
+    if (!ngx_http_tee_client_usable(choice, f->entry)) {
+        f->entry = NULL;
     }
 
     return NGX_OK;
@@ -146,16 +215,44 @@ ngx_http_tee_client_by_id(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_tee_client_no_tee(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx)
+ngx_http_tee_client_nobody(ngx_http_tee_client_found_t *f,
+    const char *reason, const char *detail)
 {
-    ngx_http_tee_registry_hurry(ctx->conf->whom->choice->registry);
+    f->reason = reason;
+    f->detail = detail;
 
-    return ngx_http_tee_client_refuse(r, NGX_HTTP_TEE_CLIENT_NO_TEE,
-                                      NGX_HTTP_SERVICE_UNAVAILABLE, "no_tee",
-                                      "no TEE of the registry has a key to "
-                                      "seal to and the PCRs that are asked "
-                                      "for");
+    return NGX_DECLINED;
+}
+
+
+/* Of a snapshot, the key stays as long as that; of a list, it may be another
+ * one before the body has come. */
+
+static ngx_int_t
+ngx_http_tee_client_take_found(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_http_tee_client_found_t *f)
+{
+    u_char  *pk;
+
+    ctx->key = f->key;
+    ctx->entry = f->entry;
+
+    if (f->entry) {
+        f->snap->refs++;
+        ctx->snap = f->snap;
+
+        return NGX_OK;
+    }
+
+    pk = ngx_pnalloc(r->pool, f->key.pk.len);
+    if (pk == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(pk, f->key.pk.data, f->key.pk.len);
+    ctx->key.pk.data = pk;
+
+    return NGX_OK;
 }
 
 

@@ -131,6 +131,7 @@ const ngx_http_tee_counter_name_t
     { "client", "no_tee" },
     { "client", "no_credential" },
     { "client", "relay_errors" },
+    { "client", "retries" },
     { "client", "broken" }
 };
 
