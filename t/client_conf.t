@@ -113,6 +113,47 @@ like error("$client proxy_next_upstream error non_idempotent;"), qr/could send a
 like error("$client proxy_store on;"), qr/must not be stored/, 'a copy of answers';
 like error("$client proxy_cache c;", '', 'proxy_cache_path cache keys_zone=c:1m;'), qr/must not be stored/, 'a cache';
 
+# what works, but says more than it has to
+
+sub warned {
+    my ($location, $server, $http) = @_;
+    $_ //= '' for $server, $http;
+    my ($error, $text) = Tee::Nginx->conf_error(files => \%files, http => <<"CONF");
+    tee_registry og { file tees.json; allow_private on; }
+    $http
+    server {
+        listen 127.0.0.1:%%PORT_http%%;
+        $server
+        location /v1/ { tee_client og; $location }
+    }
+CONF
+    return "$error\n" if $error;
+    my @said = map { s/: whoever.*|, and whoever.*|: use .*//r } $text =~ /^nginx: \[warn\] (tee_client .*?)(?: in \/\S*:\d+)?$/mg;
+    return join '; ', @said;
+}
+
+my $plain = 'tee_client in location "/v1/": relay "192.0.2.1" is asked over http://';
+my $unverified = 'tee_client in location "/v1/": the certificate of relay "192.0.2.1" is not verified';
+my $ca = Tee::Cert->new(name => 'ca', ca => 1);
+$files{'ca.pem'} = $ca->{pem};
+my $verified = 'proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem;';
+
+is warned("proxy_pass $_/relay;"), '', "a relay on this machine: $_" for 'http://127.0.0.1:1', 'http://127.9.9.9', 'http://[::1]:1', 'http://localhost:1', 'https://127.0.0.1', 'http://unix:/tmp/x:';
+is warned('proxy_pass http://u/relay;', '', 'upstream u { server 127.0.0.1:1; server [::1]:1; server unix:/tmp/x backup; }'), '', 'or more than one';
+is warned("proxy_pass http://192.0.2.1$_/relay;"), $plain, "a relay without TLS$_" for '', ':80', ':8080';
+is warned('proxy_pass http://192.0.2.1/relay;', 'location / { proxy_pass https://192.0.2.1/; }'), $plain, 'beside one with TLS';
+is warned('proxy_pass http://[2001:db8::1]/relay;'), $plain =~ s/192\.0\.2\.1/[2001:db8::1]/r, 'over IPv6';
+is warned('proxy_pass http://u/relay;', '', "upstream u { server $_; }"), $plain =~ s/"192\.0\.2\.1"/"u"/r, "behind an upstream: $_" for '192.0.2.1', '127.0.0.1:1; server 192.0.2.1', '192.0.2.1 backup; server 127.0.0.1:1';
+is warned("proxy_pass http://192.0.2.1/; $verified"), $plain, 'with a certificate that nobody shows';
+is warned('proxy_pass http://192.0.2.1/; if ($http_x) { set $a 1; } limit_except POST { deny all; }'), $plain, 'once for a location';
+is warned('proxy_pass http://192.0.2.1/; location /v1/x/ { proxy_pass http://192.0.2.1/; }'), join('; ', $plain, $plain =~ s{/v1/}{/v1/x/}r), 'and for one within';
+is warned('proxy_pass http://127.0.0.1:1/;', 'location /x/ { proxy_pass http://192.0.2.1/; }'), '', 'not for what is no client';
+is warned("proxy_pass https://192.0.2.1$_/relay;"), $unverified, "a relay that nobody has looked at$_" for '', ':8443';
+is warned('proxy_pass https://192.0.2.1/relay; proxy_ssl_verify off;'), $unverified, 'on purpose';
+is warned("proxy_pass https://192.0.2.1/relay; $verified"), '', 'one that is verified';
+is warned('proxy_pass https://192.0.2.1/relay;', $verified), '', 'as all in a server';
+is warned('proxy_pass https://127.0.0.1:1/relay; proxy_ssl_verify off;'), '', 'one on this machine need not be';
+
 # what is told of itself
 
 like error('tee_client_models;'), qr/invalid number of arguments/, 'no models';

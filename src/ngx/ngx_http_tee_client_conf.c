@@ -27,6 +27,10 @@ static const char *ngx_http_tee_client_unsafe(
     ngx_http_tee_client_loc_conf_t *conf, ngx_http_upstream_conf_t *ucf,
     ngx_http_core_loc_conf_t *clcf);
 static const char *ngx_http_tee_client_unsafe_field(ngx_keyval_t *kv);
+static void ngx_http_tee_client_warn(ngx_conf_t *cf,
+    ngx_http_upstream_conf_t *ucf, ngx_http_core_loc_conf_t *clcf);
+static ngx_uint_t ngx_http_tee_client_here(ngx_http_upstream_srv_conf_t *us);
+static ngx_uint_t ngx_http_tee_client_loopback(ngx_addr_t *addr);
 
 
 /* What applications have sent, which the relay must not see. */
@@ -513,6 +517,8 @@ ngx_http_tee_client_check(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    ngx_http_tee_client_warn(cf, ucf, clcf);
+
     /* chunks are opened as they come, and nothing of them is kept */
 
     ucf->buffering = 0;
@@ -623,4 +629,106 @@ ngx_http_tee_client_unsafe_field(ngx_keyval_t *kv)
     }
 
     return NULL;
+}
+
+
+/*
+ * Nothing that is sealed depends on it, but who is on the way to the relay
+ * could tell who asks (RFC 9458, 6), and take the credential.
+ */
+
+static void
+ngx_http_tee_client_warn(ngx_conf_t *cf, ngx_http_upstream_conf_t *ucf,
+    ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_http_upstream_srv_conf_t  *us;
+
+    us = ucf->upstream;
+
+    /* what "if" makes is the same relay */
+
+    if (clcf->noname || ngx_http_tee_client_here(us)) {
+        return;
+    }
+
+    /* locations may share a context of TLS, and not all use it */
+
+    if (ucf->ssl == NULL || ucf->ssl->ctx == NULL || us->port == 80) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "tee_client in location \"%V\": relay \"%V\" is asked "
+                      "over http://, and whoever is on the way sees who asks, "
+                      "and the credential: use https://",
+                      &clcf->name, &us->host);
+        return;
+    }
+
+    if (!ucf->ssl_verify) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "tee_client in location \"%V\": the certificate of "
+                      "relay \"%V\" is not verified: use \"proxy_ssl_verify "
+                      "on\"",
+                      &clcf->name, &us->host);
+    }
+}
+
+
+/* All of its addresses are on this machine. */
+
+static ngx_uint_t
+ngx_http_tee_client_here(ngx_http_upstream_srv_conf_t *us)
+{
+    ngx_uint_t                   i, j;
+    ngx_http_upstream_server_t  *server;
+
+    if (us->servers == NULL || us->servers->nelts == 0) {
+        return us->host.len == 9
+               && ngx_strncasecmp(us->host.data, (u_char *) "localhost", 9)
+                  == 0;
+    }
+
+    server = us->servers->elts;
+
+    for (i = 0; i < us->servers->nelts; i++) {
+
+        if (server[i].naddrs == 0) {
+            return 0;
+        }
+
+        for (j = 0; j < server[i].naddrs; j++) {
+            if (!ngx_http_tee_client_loopback(&server[i].addrs[j])) {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_tee_client_loopback(ngx_addr_t *addr)
+{
+    struct sockaddr      *sa;
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    sa = addr->sockaddr;
+
+    switch (sa->sa_family) {
+
+    case AF_INET:
+        sin = (struct sockaddr_in *) sa;
+        return (ntohl(sin->sin_addr.s_addr) >> 24) == 127;
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        sin6 = (struct sockaddr_in6 *) sa;
+        return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr);
+#endif
+
+    default:
+        return sa->sa_family == AF_UNIX;
+    }
 }
