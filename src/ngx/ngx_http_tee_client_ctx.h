@@ -161,6 +161,7 @@ typedef enum {
 typedef struct {
     ngx_http_request_t            *request;
     ngx_http_tee_client_loc_conf_t  *conf;
+    ngx_uint_t                     http_version;
 
     /* whom it is for */
     ngx_http_tee_snap_t           *snap;
@@ -194,6 +195,7 @@ typedef struct {
     tee_str_t                      content;    /* and may go on */
     ngx_uint_t                     status;
     ngx_array_t                    fields;     /* ngx_keyval_t */
+    ngx_list_t                     trailers;
     off_t                          length;     /* of the content; or -1 */
     off_t                          taken;      /* of the content */
     ngx_chain_t                   *in;
@@ -441,8 +443,12 @@ ngx_int_t ngx_http_tee_client_begin(ngx_http_request_t *r,
 ngx_int_t ngx_http_tee_client_fields(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 ngx_int_t ngx_http_tee_client_trailer(ngx_http_request_t *r,
-    tee_str_t name, tee_str_t value);
-void ngx_http_tee_client_drop_trailers(ngx_http_request_t *r);
+    ngx_http_tee_client_ctx_t *ctx, tee_str_t name, tee_str_t value);
+
+/* Of the response that was sealed, in the place of the relay's. */
+
+void ngx_http_tee_client_trailers(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
 
 
 /* info: what is told about this role */

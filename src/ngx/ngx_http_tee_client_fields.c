@@ -30,6 +30,15 @@ static const char  *ngx_http_tee_client_own[] = {
 };
 
 
+/* What a response begins with, RFC 9110, 6.5.1. */
+
+static const char  *ngx_http_tee_client_no_trailers[] = {
+    "age", "authorization", "cache-control", "content-encoding",
+    "content-range", "content-type", "expires", "host", "location",
+    "retry-after", "set-cookie", "trailer", "vary", "www-authenticate", NULL
+};
+
+
 ngx_int_t
 ngx_http_tee_client_fields(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx)
@@ -231,18 +240,36 @@ ngx_http_tee_client_type(ngx_http_request_t *r, ngx_str_t *value)
 
 
 ngx_int_t
-ngx_http_tee_client_trailer(ngx_http_request_t *r, tee_str_t name,
-    tee_str_t value)
+ngx_http_tee_client_trailer(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, tee_str_t name, tee_str_t value)
 {
     u_char           *p;
+    const char      **not;
     ngx_table_elt_t  *h;
 
-    if (tee_bhttp_hop_by_hop(name)) {
+    if (name.data[0] == ':') {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_tee_client_dropped(ctx, name)) {
         return NGX_OK;
     }
 
+    for (not = ngx_http_tee_client_no_trailers; *not; not++) {
+        if (tee_text_is_nocase(name, *not)) {
+            return NGX_OK;
+        }
+    }
+
+    if (ctx->trailers.part.elts == NULL
+        && ngx_list_init(&ctx->trailers, r->pool, 4, sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     p = ngx_pnalloc(r->pool, name.len + value.len + 2);
-    h = p ? ngx_list_push(&r->headers_out.trailers) : NULL;
+    h = p ? ngx_list_push(&ctx->trailers) : NULL;
 
     if (h == NULL) {
         return NGX_ERROR;
@@ -265,12 +292,29 @@ ngx_http_tee_client_trailer(ngx_http_request_t *r, tee_str_t name,
 }
 
 
-/* Of the relay's response: nothing speaks for them. */
+/* For those of the relay, nothing speaks. */
 
 void
-ngx_http_tee_client_drop_trailers(ngx_http_request_t *r)
+ngx_http_tee_client_trailers(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
 {
-    r->headers_out.trailers.part.nelts = 0;
-    r->headers_out.trailers.part.next = NULL;
-    r->headers_out.trailers.last = &r->headers_out.trailers.part;
+    ngx_list_t  *list;
+
+    list = &r->headers_out.trailers;
+
+    if (ctx->trailers.part.elts == NULL) {
+        list->part.nelts = 0;
+        list->part.next = NULL;
+        list->last = &list->part;
+
+        return;
+    }
+
+    *list = ctx->trailers;
+
+    /* a list of one part points into itself */
+
+    if (ctx->trailers.last == &ctx->trailers.part) {
+        list->last = &list->part;
+    }
 }

@@ -35,7 +35,9 @@ static ngx_int_t ngx_http_tee_client_broken(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, const char *why);
 static ngx_int_t ngx_http_tee_client_send_error(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_uint_t status);
-static void ngx_http_tee_client_stop(ngx_http_request_t *r);
+static void ngx_http_tee_client_reset(ngx_http_request_t *r);
+static void ngx_http_tee_client_stop(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx);
 #if (nginx_version >= 1029000)
 static ngx_int_t ngx_http_tee_client_early_hints_filter(
     ngx_http_request_t *r);
@@ -107,6 +109,10 @@ ngx_http_tee_client_header_filter(ngx_http_request_t *r)
     }
 
     ngx_http_tee_client_restore(r, ctx);
+
+    /* a response without a header would make ours one */
+
+    r->http_version = ctx->http_version;
 
     /* errors of our own, before or instead of an answer of the relay */
 
@@ -360,7 +366,7 @@ ngx_http_tee_client_weigh(ngx_http_request_t *r,
         }
     }
 
-    ngx_http_tee_client_stop(r);
+    ngx_http_tee_client_stop(r, ctx);
 
     return ngx_http_tee_client_pass_error(r, ctx);
 }
@@ -473,7 +479,6 @@ ngx_http_tee_client_add_in(ngx_http_request_t *r,
 
         if (cl->buf->last_buf) {
             ctx->last = 1;
-            ngx_http_tee_client_drop_trailers(r);
         }
     }
 
@@ -512,8 +517,7 @@ ngx_http_tee_client_begin(ngx_http_request_t *r,
 
     if (r->header_only) {
         ctx->done = 1;
-        ngx_http_tee_client_stop(r);
-
+        ngx_http_tee_client_stop(r, ctx);
     }
 
     return NGX_OK;
@@ -541,7 +545,7 @@ ngx_http_tee_client_broken(ngx_http_request_t *r,
 
     ctx->done = 1;
 
-    ngx_http_tee_client_stop(r);
+    ngx_http_tee_client_stop(r, ctx);
 
     if (r->header_sent) {
 
@@ -551,8 +555,7 @@ ngx_http_tee_client_broken(ngx_http_request_t *r,
             (void) ngx_http_tee_out_flush(r, &ctx->out, 0);
         }
 
-        r->keepalive = 0;
-        r->connection->error = 1;
+        ngx_http_tee_client_reset(r);
 
         return NGX_ERROR;
     }
@@ -595,6 +598,9 @@ ngx_http_tee_client_send_error(ngx_http_request_t *r,
 
     ctx->done = 1;
 
+    /* behind an error page, too, the content is ours */
+
+    r->error_page = 0;
     r->err_status = status;
     r->headers_out.status = status;
 
@@ -619,12 +625,64 @@ ngx_http_tee_client_send_error(ngx_http_request_t *r,
 }
 
 
-/* There may be more of it, without an end: the proxy takes it for complete,
- * and its connection, which is not at the end of a response, is closed. */
+/* Where the end of the connection is that of a response, a proper one would
+ * make it look complete. */
 
 static void
-ngx_http_tee_client_stop(ngx_http_request_t *r)
+ngx_http_tee_client_reset(ngx_http_request_t *r)
 {
+    struct linger  linger;
+
+    r->keepalive = 0;
+    r->connection->error = 1;
+
+    if (r->http_version >= NGX_HTTP_VERSION_20
+        || r->chunked
+        || r->headers_out.content_length_n >= 0)
+    {
+        return;
+    }
+
+    linger.l_onoff = 1;
+    linger.l_linger = 0;
+
+    if (setsockopt(r->connection->fd, SOL_SOCKET, SO_LINGER,
+                   (const void *) &linger, sizeof(struct linger))
+        == -1)
+    {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, ngx_socket_errno,
+                      "tee client: setsockopt(SO_LINGER) failed");
+    }
+}
+
+
+/*
+ * There may be more of it, without an end: the proxy takes it for complete,
+ * once its buffers are empty, and its connection, which is not at the end of a
+ * response, is closed.
+ */
+
+static void
+ngx_http_tee_client_stop(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    while (ctx->in) {
+        cl = ctx->in;
+        b = cl->buf;
+
+        b->pos = b->last;
+
+        if (b->in_file) {
+            b->file_pos = b->file_last;
+        }
+
+        ctx->in = cl->next;
+        ngx_free_chain(r->pool, cl);
+    }
+
     if (r->upstream) {
         r->upstream->length = 0;
         r->upstream->keepalive = 0;

@@ -299,6 +299,11 @@ ngx_http_tee_client_create_ctx(ngx_http_request_t *r,
 
     ctx->request = r;
     ctx->conf = clcf;
+    ctx->http_version = r->http_version;
+
+    /* that of an error that led here is none of the answer */
+
+    r->err_status = 0;
 
     cln->handler = ngx_http_tee_client_cleanup;
 

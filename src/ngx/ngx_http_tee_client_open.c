@@ -66,6 +66,7 @@ ngx_http_tee_client_open(ngx_http_request_t *r,
 
         if (ctx->complete) {
             ctx->done = 1;
+            ngx_http_tee_client_trailers(r, ctx);
             return ngx_http_tee_out_flush(r, &ctx->out, 1);
         }
 
@@ -383,7 +384,7 @@ ngx_http_tee_client_event(ngx_http_request_t *r,
         return ngx_http_tee_client_content(r, ctx);
 
     case TEE_BHTTP_TRAILER:
-        return ngx_http_tee_client_trailer(r, ctx->bhttp.name,
+        return ngx_http_tee_client_trailer(r, ctx, ctx->bhttp.name,
                                            ctx->bhttp.value);
 
     case TEE_BHTTP_NOTHING:
@@ -523,6 +524,12 @@ ngx_http_tee_client_field(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx)
 {
     ngx_keyval_t  *field;
+
+    /* of pseudo-fields, a response has none that nobody has asked for */
+
+    if (ctx->bhttp.name.data[0] == ':') {
+        return NGX_DECLINED;
+    }
 
     field = ngx_array_push(&ctx->fields);
 

@@ -33,13 +33,10 @@ typedef struct {
 
 
 static void ngx_http_tee_client_body_handler(ngx_http_request_t *r);
-static void ngx_http_tee_client_read_handler(ngx_http_request_t *r);
-static void ngx_http_tee_client_body(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx);
 static void ngx_http_tee_client_fail(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc);
-static ngx_int_t ngx_http_tee_client_take(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx);
+static ngx_int_t ngx_http_tee_client_take(ngx_http_request_t *r, void *data,
+    u_char *p, size_t len);
 static ngx_int_t ngx_http_tee_client_json(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 static void ngx_http_tee_client_shape_work(void *data);
@@ -67,86 +64,35 @@ ngx_http_tee_client_read(ngx_http_request_t *r,
 
     ctx->reading = 1;
 
-    r->request_body_no_buffering = 1;
-
-    rc = ngx_http_read_client_request_body(r,
-                                           ngx_http_tee_client_body_handler);
+    rc = ngx_http_tee_read_content(r, ngx_http_tee_client_body_handler);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
+        ctx->reading = 0;
     }
 
-    ngx_http_finalize_request(r, NGX_DONE);
-
-    return NGX_DONE;
+    return rc;
 }
 
 
 static void
 ngx_http_tee_client_body_handler(ngx_http_request_t *r)
 {
+    ngx_int_t                   rc;
     ngx_http_tee_client_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_tee_client_module);
 
-    if (r->reading_body) {
-        r->read_event_handler = ngx_http_tee_client_read_handler;
-        r->write_event_handler = ngx_http_request_empty_handler;
-    }
+    rc = ngx_http_tee_take_content(r, ngx_http_tee_client_body_handler,
+                                   ngx_http_tee_client_take, ctx);
 
-    ngx_http_tee_client_body(r, ctx);
-}
-
-
-static void
-ngx_http_tee_client_read_handler(ngx_http_request_t *r)
-{
-    ngx_http_tee_client_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_tee_client_module);
-
-    if (r->connection->read->timedout) {
-        r->connection->timedout = 1;
-        ngx_http_tee_client_fail(r, ctx, NGX_HTTP_REQUEST_TIME_OUT);
+    if (rc == NGX_AGAIN) {
         return;
     }
 
-    ngx_http_tee_client_body(r, ctx);
-}
-
-
-static void
-ngx_http_tee_client_body(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx)
-{
-    ngx_int_t  rc;
-
-    for ( ;; ) {
-
-        rc = ngx_http_tee_client_take(r, ctx);
-
-        if (rc != NGX_OK) {
-            ngx_http_tee_client_fail(r, ctx, rc);
-            return;
-        }
-
-        if (!r->reading_body) {
-            break;
-        }
-
-        rc = ngx_http_read_unbuffered_request_body(r);
-
-        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            ngx_http_tee_client_fail(r, ctx, rc);
-            return;
-        }
-
-        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
-            return;
-        }
+    if (rc != NGX_OK) {
+        ngx_http_tee_client_fail(r, ctx, rc);
+        return;
     }
-
-    r->read_event_handler = ngx_http_block_reading;
 
     ctx->reading = 0;
 
@@ -160,8 +106,6 @@ ngx_http_tee_client_body(ngx_http_request_t *r,
     } else {
         ctx->inner.data = ctx->body.data;
         ctx->inner.len = ctx->body.len;
-
-        rc = NGX_OK;
     }
 
     ngx_http_tee_client_go_on(r, ctx, rc);
@@ -188,69 +132,39 @@ ngx_http_tee_client_go_on(ngx_http_request_t *r,
 }
 
 
-/* To an error page that another location makes, there is no content. */
-
 static void
 ngx_http_tee_client_fail(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc)
 {
     ctx->reading = 0;
 
-    r->request_body_no_buffering = 0;
-
-    r->headers_in.content_length = NULL;
-    r->headers_in.content_length_n = 0;
-    r->headers_in.chunked = 0;
-
+    ngx_http_tee_no_content(r);
     ngx_http_finalize_request(r, rc);
 }
 
 
-/* Takes what has been read, so that nginx may use its buffer again. */
-
 static ngx_int_t
-ngx_http_tee_client_take(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx)
+ngx_http_tee_client_take(ngx_http_request_t *r, void *data, u_char *p,
+    size_t len)
 {
-    size_t        size;
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl, *ln;
+    ngx_http_tee_client_ctx_t  *ctx = data;
 
-    cl = r->request_body->bufs;
-    r->request_body->bufs = NULL;
+    ngx_int_t  rc;
 
-    while (cl) {
-        b = cl->buf;
+    rc = ngx_http_tee_held_add(r, &ctx->body, p, len,
+                               ctx->conf->max_body
+                               ? (size_t) ctx->conf->max_body
+                               : NGX_MAX_SIZE_T_VALUE);
 
-        if (b->in_file) {
-            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "tee client: a part of the request is in a file");
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        size = b->last - b->pos;
-
-        rc = ngx_http_tee_held_add(r, &ctx->body, b->pos, size,
-                                   ctx->conf->max_body
-                                   ? (size_t) ctx->conf->max_body
-                                   : NGX_MAX_SIZE_T_VALUE);
-
-        if (rc == NGX_DECLINED) {
-            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-        }
-
-        if (rc != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        tee_wipe(b->pos, size);
-        b->pos = b->last;
-
-        ln = cl;
-        cl = cl->next;
-        ngx_free_chain(r->pool, ln);
+    if (rc == NGX_DECLINED) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    tee_wipe(p, len);
 
     return NGX_OK;
 }

@@ -16,6 +16,7 @@
 
 static tee_rc_t ngx_http_tee_client_message(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, tee_write_t *w);
+static tee_str_t ngx_http_tee_client_trimmed(ngx_str_t *value);
 static void ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, tee_write_t *w);
 static ngx_buf_t *ngx_http_tee_client_buf(ngx_http_request_t *r,
@@ -131,6 +132,29 @@ ngx_http_tee_client_message(ngx_http_request_t *r,
 }
 
 
+/* RFC 9110, 5.6.3: nginx takes away what stands in front in HTTP/1, blanks but
+ * no tabs. */
+
+static tee_str_t
+ngx_http_tee_client_trimmed(ngx_str_t *value)
+{
+    tee_str_t  s;
+
+    s = ngx_http_tee_str(value);
+
+    while (s.len && (s.data[0] == ' ' || s.data[0] == '\t')) {
+        s.data++;
+        s.len--;
+    }
+
+    while (s.len && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t')) {
+        s.len--;
+    }
+
+    return s;
+}
+
+
 static void
 ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, tee_write_t *w)
@@ -161,10 +185,10 @@ ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
                 break;
             }
 
-            /* nginx has refused what ends a line, and taken blanks away */
+            /* nginx has refused what ends a line */
 
             tee_bhttp_write_field(w, ngx_http_tee_str(&names[i]),
-                                  ngx_http_tee_str(&h->value));
+                                  ngx_http_tee_client_trimmed(&h->value));
         }
     }
 
