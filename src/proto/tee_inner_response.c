@@ -4,6 +4,8 @@
  */
 
 
+#include <string.h>
+
 #include <tee_inner.h>
 #include <tee_text.h>
 
@@ -125,28 +127,35 @@ tee_inner_member(tee_inner_scan_t *s, tee_str_t *status, tee_str_t *body)
 }
 
 
-/* With its quotes. */
+/* With its quotes.  Most of an answer is one long text. */
 
 static tee_rc_t
 tee_inner_string(tee_inner_scan_t *s, tee_str_t *out)
 {
+    const uint8_t  *p, *quote;
+
     out->data = s->pos;
 
-    for (s->pos++; s->pos < s->last; s->pos++) {
+    do {
+        s->pos++;
 
-        if (*s->pos == '"') {
-            s->pos++;
-            out->len = (size_t) (s->pos - out->data);
-
-            return TEE_OK;
+        quote = memchr(s->pos, '"', (size_t) (s->last - s->pos));
+        if (quote == NULL) {
+            return TEE_MALFORMED;
         }
 
-        if (*s->pos == '\\' && ++s->pos == s->last) {
-            break;
-        }
-    }
+        /* behind an odd number of backslashes, it belongs to the text */
 
-    return TEE_MALFORMED;
+        for (p = quote; p > s->pos && p[-1] == '\\'; p--) { /* void */ }
+
+        s->pos = quote;
+
+    } while ((quote - p) % 2);
+
+    s->pos++;
+    out->len = (size_t) (s->pos - out->data);
+
+    return TEE_OK;
 }
 
 
