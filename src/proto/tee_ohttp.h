@@ -87,6 +87,7 @@ typedef struct {
     uint8_t              *data;
     size_t                len;
     size_t                room;
+    size_t                used;                /* of it, ever */
     size_t                max;
     uint64_t              left;                /* of a chunk, or its length */
     tee_rc_t              rc;                  /* of the first failure */

@@ -14,6 +14,10 @@
 
 #define TEE_OHTTP_ROOM       1024
 
+/* What is larger grows in longer steps. */
+
+#define TEE_OHTTP_MOVED      ((size_t) 1 << 20)
+
 #define TEE_OHTTP_MAX_CHUNK  ((size_t) 1 << 30)
 
 
@@ -312,6 +316,10 @@ tee_ohttp_stream_open(tee_ohttp_stream_t *s, tee_str_t in)
         return rc;
     }
 
+    if (s->used < s->len + in.len) {
+        s->used = s->len + in.len;
+    }
+
     rc = tee_aead_update(&s->aead, in, s->data + s->len);
 
     if (rc == TEE_OK) {
@@ -378,6 +386,12 @@ tee_ohttp_stream_room(tee_ohttp_stream_t *s, size_t len)
         room = used + len;
     }
 
+    /* moving it takes long; what is not touched takes no memory */
+
+    if (room > TEE_OHTTP_MOVED) {
+        room = room > s->max / 16 ? s->max : room * 16;
+    }
+
     data = s->alloc->alloc(s->alloc->ctx, room);
     if (data == NULL) {
         return TEE_NOMEM;
@@ -391,6 +405,7 @@ tee_ohttp_stream_room(tee_ohttp_stream_t *s, size_t len)
 
     s->data = data;
     s->len = used;
+    s->used = used;
     s->room = room;
 
     return TEE_OK;
@@ -401,12 +416,13 @@ static void
 tee_ohttp_stream_drop(tee_ohttp_stream_t *s)
 {
     if (s->data) {
-        tee_wipe(s->data, s->room);
+        tee_wipe(s->data, s->used);
         s->alloc->free(s->alloc->ctx, s->data);
     }
 
     s->data = NULL;
     s->len = 0;
+    s->used = 0;
     s->room = 0;
 }
 

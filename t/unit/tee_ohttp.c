@@ -53,6 +53,7 @@ typedef struct {
 } ohttp_block_t;
 
 static size_t  ohttp_dirty;
+static size_t  ohttp_blocks;
 
 
 static void *
@@ -66,6 +67,8 @@ ohttp_malloc(void *ctx, size_t size)
     }
 
     b->size = size;
+    memset(b->data, 0, size);
+    ohttp_blocks++;
 
     return b->data;
 }
@@ -658,12 +661,12 @@ ohttp_lengths(ohttp_t *t)
 }
 
 
-/* A long message, so that the buffer grows. */
+/* A long message, so that the buffer grows; how often it does. */
 
-static void
-ohttp_grows(ohttp_t *t)
+static size_t
+ohttp_grows(ohttp_t *t, size_t n)
 {
-    size_t                      i, n, wrong;
+    size_t                      i, blocks, wrong;
     uint8_t                    *text, tag[TEE_AEAD_TAG_LEN];
     tee_str_t                   in, plain;
     tee_ohttp_response_open_t   o;
@@ -671,8 +674,8 @@ ohttp_grows(ohttp_t *t)
 
     static const uint8_t  nonce[TEE_OHTTP_MAX_SECRET];
 
-    n = 100000;
     text = unit_alloc.alloc(unit_alloc.ctx, n);
+    blocks = ohttp_blocks;
 
     for (i = 0; i < n; i++) {
         text[i] = (uint8_t) (i % 251);
@@ -693,8 +696,8 @@ ohttp_grows(ohttp_t *t)
     in.data = nonce;
     wrong += tee_ohttp_response_open_read(&o, &in, &plain) != TEE_OK;
 
-    for (i = 0; i < n; i += 100) {
-        in.len = 100;
+    for (i = 0; i < n; i += 1000) {
+        in.len = 1000;
         in.data = text + i;
         wrong += tee_ohttp_response_open_read(&o, &in, &plain) != TEE_OK;
         wrong += in.len != 0;
@@ -715,6 +718,8 @@ ohttp_grows(ohttp_t *t)
 
     unit_ok(wrong == 0, "a message of many buffers");
     unit_ok(ohttp_dirty == 0, "memory is clean when it is given back");
+
+    return ohttp_blocks - blocks;
 }
 
 
@@ -812,7 +817,9 @@ main(void)
 
     ohttp_kind(&t, "whole");
     ohttp_keys(&t);
-    ohttp_grows(&t);
+    ohttp_grows(&t, 100000);
+    unit_ok(ohttp_grows(&t, 5000000) <= ohttp_grows(&t, 1500000),
+            "what is large is not moved again");
 
     unit_crypto_oom(ohttp_all, &t, TEE_OK, "whole");
 
