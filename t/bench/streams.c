@@ -60,7 +60,7 @@ typedef struct {
     unsigned   n;                              /* events until now */
     uint64_t   next;                           /* serve: when the next is due */
     size_t     len;                            /* of "in" */
-    size_t     left;                           /* of a chunk */
+    size_t     left;                           /* of a chunk, or of all */
     size_t     text_len;
     char      *in;
     char      *text;                           /* an event that is not whole */
@@ -72,6 +72,7 @@ typedef struct {
     unsigned   is_signed:1;
     unsigned   done:1;
     unsigned   crlf:1;                         /* behind a chunk */
+    unsigned   whole:1;                        /* not in chunks */
 } streams_conn_t;
 
 
@@ -408,7 +409,7 @@ streams_text(streams_conn_t *c, const char *p, size_t len,
 }
 
 
-/* The head, then chunks. */
+/* The head, then chunks, or as much as it says. */
 
 static void
 streams_read(streams_conn_t *c, streams_times_t *times,
@@ -437,6 +438,7 @@ streams_read(streams_conn_t *c, streams_times_t *times,
             c->left -= n;
             p += n;
             c->crlf = 1;
+            c->ended = c->whole && c->left == 0;
             continue;
         }
 
@@ -457,6 +459,14 @@ streams_read(streams_conn_t *c, streams_times_t *times,
                 c->head = 1;
                 c->bad |= strncmp(c->in, "HTTP/1.1 200", 12) != 0;
                 c->len = 0;
+
+                line = strcasestr(c->in, "\r\nContent-Length: ");
+
+                if (line) {
+                    c->whole = 1;
+                    c->left = strtoul(line + 18, NULL, 10);
+                    c->ended = c->left == 0;
+                }
             }
 
             continue;
