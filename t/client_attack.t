@@ -122,6 +122,10 @@ my $roles = Tee::Roles->new(
             return $conn->send("0\r\nX-Forged: 1\r\n\r\n");
         }
 
+        if ($what eq 'again') {
+            return $conn->respond('503 Busy', [ 'Content-Type' => 'text/plain', 'Retry-After' => slurp("$dir/again"), 'WWW-Authenticate' => 'forged', 'Set-Cookie' => 'forged' ], 'forged');
+        }
+
         if ($what eq 'endless') {
             # what cannot be believed need not be read to its end
             $conn->send("HTTP/1.1 200 OK\r\nContent-Type: $type\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -150,7 +154,7 @@ CONF
     # a location for each path
     my @paths = ((map "whole/$_", keys %whole), (map "stream/$_", keys %stream), qw(slow/1 cut/0 cut/20 cut/40 cut/60 eof/0 eof/20 eof/40 eof/60 eof/120 reset/1
         plain/200-json plain/200-sse plain/201-json plain/204-json plain/301-json plain/302-json plain/400-json plain/500-json as_whole/1 as_stream/1 encoded/1
-        not_modified/1 status/201 status/206 status/300 status/404 status/500 fields/1 trailers/1 endless/1 replay/1 replay/2 pass/1));
+        not_modified/1 status/201 status/206 status/300 status/404 status/500 fields/1 trailers/1 again/1 endless/1 replay/1 replay/2 pass/1));
     my $t = $roles->nginx;
     my $locations = join '', map "        location = /$_/chat/completions { tee_client og; tee_client_buffer 100k; proxy_pass http://%%evil%%/$_; }\n", @paths;
     $t->{http} =~ s/^.*location ~ \^.*\n/$locations/m;
@@ -221,6 +225,14 @@ for my $plain (qw(200-json 200-sse 201-json 301-json 302-json)) {
 }
 
 problem($roles->chat(path => "/plain/$_-json/chat/completions"), $_, 'relay_error', "a plain error: $_") for 400, 500;
+for my $case ([ 7, 7 ], [ 'Sun, 06 Nov 1994 08:49:37 GMT' => 'Sun, 06 Nov 1994 08:49:37 GMT' ], map [ $_ => undef ], '7, 8', 'soon', 'user-1234', "\xff", '99999999999') {
+    my ($said, $passed) = @$case;
+    spew("$dir/again", $said);
+    my $r = $roles->chat(path => '/again/1/chat/completions');
+    is_deeply [ $r->{status}, scalar $r->header('retry-after') ], [ 503, $passed ], "when to try again: $said";
+    unlike $r->{head}, qr/forged/, 'nothing else is said';
+}
+
 problem($roles->chat(path => '/plain/204-json/chat/completions'), 502, 'not_sealed', 'no content');
 problem($roles->chat(path => '/encoded/1/chat/completions'), 502, 'not_sealed', 'an encoded one');
 problem($roles->chat(path => '/not_modified/1/chat/completions'), 502, 'not_sealed', 'another one that the client should have');

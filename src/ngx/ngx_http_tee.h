@@ -632,6 +632,10 @@ typedef ngx_int_t (*ngx_http_tee_take_pt)(ngx_http_request_t *r, void *data,
 ngx_int_t ngx_http_tee_take_content(ngx_http_request_t *r,
     ngx_http_event_handler_pt handler, ngx_http_tee_take_pt take, void *data);
 
+/* Of a peer's error, what may stay of its header: when to try again. */
+
+ngx_int_t ngx_http_tee_clean_error(ngx_http_request_t *r);
+
 /* What has been taken is there for nobody else, such as an error page. */
 
 void ngx_http_tee_no_content(ngx_http_request_t *r);

@@ -376,11 +376,7 @@ ngx_int_t
 ngx_http_tee_client_pass_error(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx)
 {
-    ngx_str_t         value;
-    ngx_uint_t        status;
-    ngx_table_elt_t  *h;
-
-    static ngx_str_t  retry_after = ngx_string("retry-after");
+    ngx_uint_t  status;
 
     status = r->headers_out.status;
 
@@ -399,23 +395,8 @@ ngx_http_tee_client_pass_error(ngx_http_request_t *r,
         ngx_http_tee_client_keys_hurry(ctx->conf->whom->keys);
     }
 
-    h = ngx_http_tee_field(&r->headers_out.headers, &retry_after, 0);
-
-    ngx_str_null(&value);
-
-    if (h && h->hash) {
-        value = h->value;
-    }
-
-    ngx_http_clean_header(r);
-
-    if (value.len) {
-        h = ngx_http_tee_add_field(&r->headers_out.headers, "Retry-After", "");
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        h->value = value;
+    if (ngx_http_tee_clean_error(r) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     (void) ngx_http_tee_problem(r, status, "relay_error",

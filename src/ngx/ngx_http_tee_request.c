@@ -5,6 +5,8 @@
 
 
 #include <ngx_http_tee.h>
+#include <tee_date.h>
+#include <tee_text.h>
 
 
 /* What the roles ask of a request before they look into it, and how they get
@@ -152,6 +154,46 @@ ngx_http_tee_early_data(ngx_http_request_t *r)
     h = ngx_http_tee_field(&r->headers_in.headers, &early_data, 0);
 
     return h && h->value.len == 1 && h->value.data[0] == '1';
+}
+
+
+ngx_int_t
+ngx_http_tee_clean_error(ngx_http_request_t *r)
+{
+    int64_t           date;
+    uint64_t          seconds;
+    tee_str_t         value;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  retry_after = ngx_string("Retry-After");
+
+    value.len = 0;
+
+    h = ngx_http_tee_field(&r->headers_out.headers, &retry_after, 0);
+
+    if (h) {
+        value = ngx_http_tee_str(&h->value);
+    }
+
+    ngx_http_clean_header(r);
+
+    /* anything else could be meant for the next request to be known by */
+
+    if (tee_decimal(value, 31536000, &seconds) != TEE_OK
+        && tee_date_read(value, ngx_time(), &date) != TEE_OK)
+    {
+        return NGX_OK;
+    }
+
+    h = ngx_http_tee_add_field(&r->headers_out.headers, "Retry-After", "");
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->value.data = (u_char *) value.data;
+    h->value.len = value.len;
+
+    return NGX_OK;
 }
 
 

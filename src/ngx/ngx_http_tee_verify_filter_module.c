@@ -245,11 +245,7 @@ static ngx_int_t
 ngx_http_tee_verify_error(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx)
 {
-    ngx_str_t         value;
-    ngx_uint_t        status;
-    ngx_table_elt_t  *h;
-
-    static ngx_str_t  retry_after = ngx_string("Retry-After");
+    ngx_uint_t  status;
 
     ctx->refused = 1;
 
@@ -268,23 +264,8 @@ ngx_http_tee_verify_error(ngx_http_request_t *r,
         status = NGX_HTTP_BAD_GATEWAY;
     }
 
-    h = ngx_http_tee_field(&r->headers_out.headers, &retry_after, 0);
-    ngx_str_null(&value);
-
-    if (h) {
-        value = h->value;
-    }
-
-    ngx_http_clean_header(r);
-
-    if (value.len) {
-        h = ngx_http_tee_add_field(&r->headers_out.headers, "Retry-After", "");
-
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        h->value = value;
+    if (ngx_http_tee_clean_error(r) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     r->headers_out.status = status;
