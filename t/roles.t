@@ -79,6 +79,13 @@ sub relay {
         $conn->note("opened $text");
         my $key = Crypt::PK::RSA->new($foreign);
         my $answer = Tee::Signed::attach($key, 'chat', $text, Tee::Json::parse($json->encode(Tee::Model::answer('forged'))));
+
+        if ($text =~ /"stream": true/) {
+            my $write = Tee::Ohttp::chunk_writer($c);
+            my @events = Tee::Model::events(['forged ', 'too']);
+            return $conn->respond('200 OK', [ 'Content-Type' => 'message/ohttp-chunked-res' ], join '', map($write->($_), @events), $write->('', 1));
+        }
+
         return $conn->respond('200 OK', [ 'Content-Type' => 'message/ohttp-res' ], Tee::Ohttp::seal_response($c, $answer));
     }
 
@@ -136,7 +143,8 @@ my $roles = Tee::Roles->new(
 CONF
     relay => \&relay,
     client => join('', map(locations($_), qw(hold stream)), <<'CONF'),
-        location /keys/ { tee_client keys=https://127.0.0.1:%%keys%%/ trusted=ca.pem profile=opengradient; tee_verify key=sign.pem; proxy_pass http://%%evil%%/0/thief; }
+        location /hold/keys/ { tee_client keys=https://127.0.0.1:%%keys%%/ trusted=ca.pem profile=opengradient; tee_verify key=sign.pem; proxy_pass http://%%evil%%/0/thief; }
+        location /stream/keys/ { tee_client keys=https://127.0.0.1:%%keys%%/ trusted=ca.pem profile=opengradient; tee_verify key=sign.pem; tee_verify_mode stream; proxy_pass http://%%evil%%/0/thief; }
 CONF
 );
 
@@ -228,8 +236,12 @@ for my $s (0, 1) {
 
 {
     my $r;
-    eventually { ($r = $roles->chat(path => '/keys/chat/completions', model => $whole))->{status} == 502 } 'keys of somebody else';
-    refused($r, hold => 'sealed to keys of somebody else', 'tee_id');
+    eventually { ($r = $roles->chat(path => '/hold/keys/chat/completions', model => $whole))->{status} == 502 } 'keys of somebody else';
+    attack('keys', 'sealed to keys of somebody else', $whole, 0, 'tee_id');
+    refused($roles->chat(path => '/hold/keys/chat/completions', model => $stream, stream => 1), hold => 'a stream of somebody else', 'unsigned');
+    $r = $roles->chat(path => '/stream/keys/chat/completions', model => $stream, stream => 1);
+    ok $r->{status} == 502 || $r->{cut}, 'stream: a stream of somebody else';
+    unlike $r->{body}, qr/finish_reason":"|\[DONE\]/, 'stream: has no end' or diag $r->{body};
     ok grep(/^opened .*messages/, $roles->evil->notes), 'who has read the question';
 }
 
