@@ -15,13 +15,18 @@ my ($sign) = Tee::Cert::signing_key('one');
 my ($other) = Tee::Cert::signing_key('two');
 my $model = Tee::Model->new;
 
+my $dead = Tee::Cert::enclave('dead', endpoint => 'https://127.0.0.1:9', cert => Tee::Cert->new(name => 'dead.test'));
+
 my $roles = Tee::Roles->new(
+    stopped => 1,
     files => { 'sign.key' => slurp($sign), 'other.key' => slurp($other) },
     vars => { llm => $model->port },
     http => <<'CONF',
     tee_sign_key one sign.key;
     tee_sign_key other other.key;
     map $request_body $signer { default one; }
+    tee_registry two { file two.json; allow_private on; }
+    upstream direct { tee_peers two id=$tee_client_id; }
 CONF
     gateway => <<'CONF',
         location = /v1/chat/completions { tee_sign one; proxy_pass http://127.0.0.1:%%llm%%; proxy_buffering off; }
@@ -38,10 +43,14 @@ CONF
         $body = substr $body, 0, length($body) - 40 if $what eq 'cut';
         substr($body, -1, 1) ^= "\1" if $what eq 'flip';
         return $conn->respond('200 OK', [ 'Content-Type' => 'application/json' ], '{"choices":[]}') if $what eq 'plain';
+        return $conn->respond('502 X', [ 'Content-Type' => 'text/plain' ], '') if $what eq 'away';
         return $conn->respond("$r->{status} X", [ 'Content-Type' => $type ], $body);
     },
     client => join('', map { my $mode = $_; (<<"CONF", map <<"EVIL", qw(pass cut flip plain)) } qw(hold stream)),
         location /$mode/ { tee_client og; tee_verify on; tee_verify_mode $mode; proxy_pass http://%%relay%%; }
+        location /$mode/again/ { tee_client two; tee_verify on; tee_verify_mode $mode; proxy_pass https://direct/v1/ohttp; }
+        location = /$mode/who { tee_client_health two; }
+        location /$mode/away/ { tee_client two; proxy_pass http://%%evil%%/away; }
 CONF
         location /$mode/$_/ { tee_client og; tee_verify on; tee_verify_mode $mode; proxy_pass http://%%evil%%/$_; }
 EVIL
@@ -49,6 +58,8 @@ EVIL
 
 my $t = $roles->nginx;
 my $tee = $roles->tee;
+$t->write('two.json', $roles->registry($tee, $dead));
+$t->start;
 
 for my $mode (qw(hold stream)) {
     my $path = "/$mode/chat/completions";
@@ -91,6 +102,15 @@ for my $mode (qw(hold stream)) {
     }
 
     problem($roles->chat(path => "/$mode/plain/chat/completions", stream => $_), 502, 'not_sealed', "$mode: a plain answer") for 0, 1;
+
+    # who is verified is the one that has answered, not the one that was asked
+
+    my $who = sub { $t->get("/$mode/who")->json->{active_tee_id} };
+    $roles->chat(path => "/$mode/away/chat/completions") if $who->() ne $dead->{id};
+    is $who->(), $dead->{id}, "$mode: a TEE that cannot be reached";
+    $r = $roles->chat(path => "/$mode/again/chat/completions");
+    is_deeply [ $r->{status}, scalar $r->header('x-tee-verified'), scalar $r->header('x-tee-id') ], [ 200, 'true', $tee->{id} ], "$mode: another one answers, and is verified"
+        or diag $r->{head}, $r->{body}, $t->log;
 
     my $c = $t->client;
     ok $roles->chat(client => $c, path => $path)->{status} == 200, "$mode: over one connection" for 1 .. 3;
