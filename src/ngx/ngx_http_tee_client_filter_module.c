@@ -573,9 +573,7 @@ static ngx_int_t
 ngx_http_tee_client_send_error(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_uint_t status)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
+    ngx_int_t  rc;
 
     ctx->done = 1;
 
@@ -591,18 +589,7 @@ ngx_http_tee_client_send_error(ngx_http_request_t *r,
         return rc;
     }
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->last_buf = 1;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_next_body_filter(r, &out);
+    return ngx_http_tee_chain_end(r, ngx_http_next_body_filter);
 }
 
 

@@ -470,19 +470,7 @@ ngx_http_tee_client_variable(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_tee_client_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_tee_client_vars; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_tee_add_variables(cf, ngx_http_tee_client_vars);
 }
 
 
@@ -568,50 +556,29 @@ ngx_http_tee_client_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 static ngx_int_t
 ngx_http_tee_client_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                        i;
-    ngx_array_t                      *log;
-    ngx_http_handler_pt              *h;
-    ngx_http_core_main_conf_t        *cmcf;
-    ngx_http_tee_client_main_conf_t  *tcmcf;
+    ngx_http_tee_client_main_conf_t  *cmcf;
 
-    static const ngx_uint_t  phases[] = {
-        NGX_HTTP_SERVER_REWRITE_PHASE,
-        NGX_HTTP_REWRITE_PHASE,
-        NGX_HTTP_PRECONTENT_PHASE
-    };
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_client_module);
 
-    tcmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_client_module);
-
-    if (tcmcf->choices.nelts == 0 && tcmcf->keys.nelts == 0) {
+    if (cmcf->choices.nelts == 0 && cmcf->keys.nelts == 0) {
         return NGX_OK;
     }
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
-
-        h = ngx_array_push(&cmcf->phases[phases[i]].handlers);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        *h = phases[i] == NGX_HTTP_PRECONTENT_PHASE
-             ? ngx_http_tee_client_handler : ngx_http_tee_client_again;
-    }
-
-    /* before everybody else who logs */
-
-    log = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
-
-    if (ngx_array_push(log) == NULL) {
+    if (ngx_http_tee_add_handler(cf, NGX_HTTP_SERVER_REWRITE_PHASE,
+                                 ngx_http_tee_client_again)
+        != NGX_OK
+        || ngx_http_tee_add_handler(cf, NGX_HTTP_REWRITE_PHASE,
+                                    ngx_http_tee_client_again)
+           != NGX_OK
+        || ngx_http_tee_add_handler(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                    ngx_http_tee_client_handler)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    h = log->elts;
-    ngx_memmove(h + 1, h, (log->nelts - 1) * sizeof(ngx_http_handler_pt));
-    *h = ngx_http_tee_client_log;
-
-    return NGX_OK;
+    return ngx_http_tee_add_handler(cf, NGX_HTTP_LOG_PHASE,
+                                    ngx_http_tee_client_log);
 }
 
 
