@@ -87,6 +87,7 @@ my $roles = Tee::Roles->new(
         location /if/ { tee_client og; proxy_pass http://%%evil%%/if; if ($http_x_if) { set $x 1; } limit_except POST { deny all; } }
         location = /asking { auth_request /seen/chat/completions; proxy_pass http://%%evil%%/asked; }
         location /gzip/ { tee_client og; proxy_pass http://%%relay%%; gzip on; gzip_types application/json; gzip_min_length 1; add_header X-Added yes; }
+        location /rw/ { rewrite ^/rw/x/(.*)$ /rw/$1 break; rewrite ^/rw/y/(.*)$ /y/$1 break; tee_client og; proxy_pass http://%%evil%%/rewritten; if ($http_x_if) { rewrite ^ /z/chat/completions break; } }
         location = /v1/models { tee_client_models gpt-4o "a\"b"; }
         location = /health { tee_client_health og; }
 CONF
@@ -125,6 +126,10 @@ is_deeply { map { $_ => $fields{$_} } grep !/^(?:host|content-length)$/, keys %f
     { connection => 'close', 'content-type' => 'message/ohttp-req', accept => 'message/ohttp-chunked-res', 'x-ohttp-stream' => 'true', 'x-tee-id' => $tee->{id}, 'x-mine' => 'mine' },
     'the fields of a sealed request and those of the configuration, no others';
 is $fields{'content-length'}, length $sent->{body}, 'its length';
+
+$roles->evil->forget;
+is_deeply [ map $roles->chat(path => "/rw/$_/chat/completions", headers => [ $_ eq 'if' ? ('X-If' => 1) : () ])->{status}, qw(none x y if) ], [ (200) x 4 ], 'what a location rewrites';
+is_deeply [ map $_->{head} =~ /^(\S+ \S+)/, $roles->evil->requests ], [ ('POST /rewritten') x 4 ], 'does not change where it is sent';
 
 $roles->evil->forget;
 is $roles->chat(path => '/seen/chat/completions')->{status}, 200, 'no stream';

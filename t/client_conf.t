@@ -7,12 +7,14 @@ use lib "$FindBin::Bin/lib";
 use Tee::Test;
 
 my $tee = tee('one');
+my $ca = Tee::Cert->new(name => 'ca', ca => 1);
+my ($signing) = Tee::Cert::signing_key('one');
 my $key = Tee::Ohttp::keygen();
 my $config = Tee::Ohttp::key_config(Tee::Ohttp::public_key($key), 1, 1);
 my %files = (
     'tees.json' => tees($tee), token => 'x', keys => pack('n/a', $config), 'keys.bad' => pack('n/a', $config) . "\0", 'keys.none' => '',
     'keys.aead' => pack('n/a', Tee::Ohttp::key_config(Tee::Ohttp::public_key($key), 1, 0xffff)), 'keys.point' => pack('n/a', Tee::Ohttp::key_config("\0" x 32, 1, 1)),
-    'keys.kem' => pack('n/a', pack('Cnn', 1, 0x7777, 4)), 'keys.large' => "\0" x 70000,
+    'ca.pem' => $ca->{pem}, 'pub.pem' => scalar `openssl pkey -in $signing -pubout`, 'keys.kem' => pack('n/a', pack('Cnn', 1, 0x7777, 4)), 'keys.large' => "\0" x 70000,
 );
 my $proxy = 'proxy_pass http://127.0.0.1:1/relay;';
 
@@ -64,6 +66,11 @@ is error("tee_client_health og pcr=$pcr;"), '', 'health';
 is error('tee_client og; proxy_pass http://back/relay;'), '', 'an upstream';
 is error('tee_client og; proxy_pass https://back/relay; proxy_ssl_verify off;'), '', 'over TLS';
 is error("$client proxy_set_header Connection \"\"; proxy_set_header X-A \"\$server_name\"; proxy_set_header Host relay.test;"), '', 'fields that say nothing of an application';
+is error("$client proxy_set_header X-A \"$_\";"), '', "a field with $_" for '$hostname', '$proxy_host:$proxy_port', '${server_name}x', '$time_iso8601', '$tee_client_id $tee_client_endpoint$tee_client_pcr_hash';
+is error("$client proxy_set_header X-A \"\$$_\";", '', 'map $http_x $mapped { default a; } geo $geod { default 1; }'), '', "or what the configuration makes: $_" for 'mapped', 'geod';
+is error("set \$x a; $client proxy_set_header X-A \$x;"), '', 'or sets';
+is error("$client proxy_ssl_name a.test; proxy_bind 127.0.0.1; proxy_ssl_certificate ca.pem; proxy_ssl_certificate_key token;"), '', 'names and addresses that do not vary';
+is error("tee_client_target https://a.test; tee_client keys_file=keys; tee_verify key=pub.pem; $proxy"), '', 'a signature with a key that is configured';
 is error("$client client_max_body_size 1k; proxy_buffering on; proxy_http_version 1.0;"), '', 'what means nothing here';
 
 # what does not
@@ -104,7 +111,13 @@ like error('tee_client og;'), qr/location "\/v1\/": needs "proxy_pass"/, 'no pro
 like error("$client location /v1/x/ { root html; }"), qr/location "\/v1\/x\/": needs "proxy_pass"/, 'none in a location within';
 like error("set \$x a; tee_client og; proxy_pass http://127.0.0.1:1/\$x;"), qr/without variables/, 'variables in its address';
 like error("$client proxy_set_header X-A \"$_\";"), qr/would tell the relay/, "a field with $_"
-    for '$http_cookie', 'a${http_cookie}b', '$cookie_a', '$arg_a', '$args', '$query_string', '$request_uri', '$request', '$request_body', '$uri', '$host', '$remote_user', '$content_type';
+    for '$http_cookie', 'a${http_cookie}b', '$cookie_a', '$arg_a', '$args', '$query_string', '$request_uri', '$request', '$request_body', '$uri', '$host', '$remote_user', '$content_type',
+        '$proxy_add_x_forwarded_for', '$remote_addr', '$binary_remote_addr', '$REMOTE_ADDR', '${Host}', '$1', 'a${1}', '$fastcgi_script_name', '$fastcgi_path_info', '$ssl_server_name', '$ssl_client_s_dn',
+        '$slice_range', '$realpath_root', '$document_root', '$proxy_protocol_addr', '$scheme', '$request_id', '$tee_request_hash', '$sent_http_x', '$upstream_http_x', '$server_name$uri', '$made$args';
+like error("$client proxy_ssl_name $_;"), qr/"proxy_ssl_name" and "proxy_ssl_certificate" must not have variables/, "a name of a certificate: $_" for '$host', 'a.$server_name';
+like error("$client proxy_ssl_certificate keys/\$ssl_server_name.pem; proxy_ssl_certificate_key token;"), qr/must not have variables/, 'a certificate for each';
+like error("$client proxy_bind \$remote_addr transparent;"), qr/"proxy_bind" must not have variables/, 'an address of who asks';
+like error("tee_client_target https://a.test; tee_client keys_file=keys; tee_verify on; $proxy"), qr/"tee_verify on" needs a TEE of a registry/, 'a signature of nobody knows whom';
 like error("$client proxy_set_body x;"), qr/would change what is sealed/, 'another body';
 like error("$client proxy_method GET;"), qr/would change what is sealed/, 'another method';
 like error("$client proxy_pass_request_headers off;"), qr/must be on/, 'no fields';
@@ -134,8 +147,6 @@ CONF
 
 my $plain = 'tee_client in location "/v1/": relay "192.0.2.1" is asked over http://';
 my $unverified = 'tee_client in location "/v1/": the certificate of relay "192.0.2.1" is not verified';
-my $ca = Tee::Cert->new(name => 'ca', ca => 1);
-$files{'ca.pem'} = $ca->{pem};
 my $verified = 'proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem;';
 
 is warned("proxy_pass $_/relay;"), '', "a relay on this machine: $_" for 'http://127.0.0.1:1', 'http://127.9.9.9', 'http://[::1]:1', 'http://localhost:1', 'https://127.0.0.1', 'http://unix:/tmp/x:';
@@ -152,6 +163,7 @@ is warned("proxy_pass https://192.0.2.1$_/relay;"), $unverified, "a relay that n
 is warned('proxy_pass https://192.0.2.1/relay; proxy_ssl_verify off;'), $unverified, 'on purpose';
 is warned("proxy_pass https://192.0.2.1/relay; $verified"), '', 'one that is verified';
 is warned('proxy_pass https://192.0.2.1/relay;', $verified), '', 'as all in a server';
+is warned('proxy_pass https://u/v1/ohttp;', '', 'upstream u { tee_peers og; }'), '', 'an enclave, which is pinned';
 is warned('proxy_pass https://127.0.0.1:1/relay; proxy_ssl_verify off;'), '', 'one on this machine need not be';
 
 # what is told of itself

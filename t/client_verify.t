@@ -27,6 +27,7 @@ my $roles = Tee::Roles->new(
     map $request_body $signer { default one; }
     tee_registry two { file two.json; allow_private on; }
     upstream direct { tee_peers two id=$tee_client_id; }
+    upstream any { tee_peers og; }
 CONF
     gateway => <<'CONF',
         location = /v1/chat/completions { tee_sign one; proxy_pass http://127.0.0.1:%%llm%%; proxy_buffering off; }
@@ -46,7 +47,15 @@ CONF
         return $conn->respond('502 X', [ 'Content-Type' => 'text/plain' ], '') if $what eq 'away';
         return $conn->respond("$r->{status} X", [ 'Content-Type' => $type ], $body);
     },
-    client => join('', map { my $mode = $_; (<<"CONF", map <<"EVIL", qw(pass cut flip plain)) } qw(hold stream)),
+    client => <<'WITHIN' . join('', map { my $mode = $_; (<<"CONF", map <<"EVIL", qw(pass cut flip plain)) } qw(hold stream)),
+        location /in/ {
+            tee_client og; tee_verify on; proxy_pass http://%%relay%%;
+            location = /in/models { tee_client_models a; }
+            location = /in/health { tee_client_health og; }
+            location /in/direct/ { tee_client off; proxy_pass https://any/v1/; }
+            location /in/more/ { proxy_pass http://%%relay%%; }
+        }
+WITHIN
         location /$mode/ { tee_client og; tee_verify on; tee_verify_mode $mode; proxy_pass http://%%relay%%; }
         location /$mode/again/ { tee_client two; tee_verify on; tee_verify_mode $mode; proxy_pass https://direct/v1/ohttp; }
         location = /$mode/who { tee_client_health two; }
@@ -117,6 +126,12 @@ for my $mode (qw(hold stream)) {
     problem($roles->chat(client => $c, path => "/$mode/flip/chat/completions"), 502, 'broken_answer', "$mode: an attack");
     is $roles->chat(client => $c, path => $path)->{status}, 200, "$mode: and the connection goes on";
 }
+
+# locations within
+
+is $t->get("/in/$_")->{status}, 200, "nothing to verify: $_" for qw(models health);
+is_deeply [ map { my $r = $roles->chat(path => "/in/${_}chat/completions"); $r->{status}, scalar $r->header('x-tee-verified') } '', 'more/', 'direct/' ], [ (200, 'true') x 3 ],
+    'a client, one within, and a location that asks by itself' or diag $t->log;
 
 $t->finish;
 done_testing;

@@ -13,6 +13,7 @@ use Test::More;
 use Cwd qw(chdir);
 use POSIX ();
 
+use Tee::Http;
 use Tee::Util qw(root scratch slurp wait_until);
 
 # it shows Debian's nginx, whatever the other tests run on
@@ -79,6 +80,14 @@ for my $signal (qw(INT TERM)) {
 
     like(scalar(`$next`), qr/^answer     You said: And this\?$/m,
         "$signal: what it says to try works");
+
+    my ($port) = slurp("$dir/out.$signal")
+        =~ m{curl http://127\.0\.0\.1:(\d+)/v1/chat};
+    my @status = map {
+        Tee::Http::request($port, GET => '/v1/models', [ Host => $_ ])->{status}
+    } "127.0.0.1:$port", "localhost:$port", 'pages.example', "a.test:$port";
+
+    is("@status", '200 200 421 421', "$signal: no page's name leads to it");
 
     kill $signal, $pid;
 

@@ -7,6 +7,7 @@
 #include <ngx_http_tee.h>
 #include <ngx_http_tee_client_ctx.h>
 #include <ngx_http_tee_threads.h>
+#include <ngx_http_tee_upstream.h>
 #include <ngx_http_tee_verify.h>
 #include <tee_text.h>
 
@@ -26,18 +27,33 @@ static ngx_int_t ngx_http_tee_client_complex(ngx_conf_t *cf, ngx_str_t *s,
 static const char *ngx_http_tee_client_unsafe(
     ngx_http_tee_client_loc_conf_t *conf, ngx_http_upstream_conf_t *ucf,
     ngx_http_core_loc_conf_t *clcf);
-static const char *ngx_http_tee_client_unsafe_field(ngx_keyval_t *kv);
+static const char *ngx_http_tee_client_unsafe_name(
+    ngx_http_upstream_conf_t *ucf);
+static ngx_uint_t ngx_http_tee_client_tells(ngx_conf_t *cf, ngx_str_t *value);
+static ngx_uint_t ngx_http_tee_client_may_tell(ngx_conf_t *cf,
+    ngx_str_t *name);
 static void ngx_http_tee_client_warn(ngx_conf_t *cf,
     ngx_http_upstream_conf_t *ucf, ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_tee_client_here(ngx_http_upstream_srv_conf_t *us);
 static ngx_uint_t ngx_http_tee_client_loopback(ngx_addr_t *addr);
 
 
-/* What applications have sent, which the relay must not see. */
+/* Of nginx's own variables, those that say nothing of who asks, and what. */
 
-static const char  *ngx_http_tee_client_bans[] = {
-    "http_", "cookie_", "arg_", "args", "query_string", "is_args", "request",
-    "uri", "document_uri", "content_", "host", "remote_user", NULL
+static ngx_str_t  ngx_http_tee_client_harmless[] = {
+    ngx_string("hostname"),
+    ngx_string("msec"),
+    ngx_string("nginx_version"),
+    ngx_string("pid"),
+    ngx_string("proxy_host"),
+    ngx_string("proxy_port"),
+    ngx_string("server_name"),
+    ngx_string("tee_client_endpoint"),
+    ngx_string("tee_client_id"),
+    ngx_string("tee_client_pcr_hash"),
+    ngx_string("time_iso8601"),
+    ngx_string("time_local"),
+    ngx_null_string
 };
 
 
@@ -60,6 +76,7 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
         clcf->whom = NULL;
+        ngx_http_tee_verify_answered_by(cf, NULL, NULL);
         return NGX_CONF_OK;
     }
 
@@ -500,6 +517,14 @@ ngx_http_tee_client_check(ngx_conf_t *cf,
 
     why = ngx_http_tee_client_unsafe(conf, ucf, clcf);
 
+    if (why == NULL
+        && conf->whom->keys
+        && ngx_http_tee_verify_whose(cf) == NGX_HTTP_TEE_VERIFY_REGISTRY)
+    {
+        why = "\"tee_verify on\" needs a TEE of a registry, which a list of "
+              "keys does not tell; \"key=\" names a key";
+    }
+
     if (why == NULL && (body->len || *method)) {
         why = "\"proxy_set_body\" and \"proxy_method\" would change what is "
               "sealed and sent";
@@ -508,7 +533,10 @@ ngx_http_tee_client_check(ngx_conf_t *cf,
     kv = *headers ? (*headers)->elts : NULL;
 
     for (i = 0; why == NULL && kv && i < (*headers)->nelts; i++) {
-        why = ngx_http_tee_client_unsafe_field(&kv[i]);
+        if (ngx_http_tee_client_tells(cf, &kv[i].value)) {
+            why = "\"proxy_set_header\" would tell the relay what the "
+                  "application has sent";
+        }
     }
 
     if (why) {
@@ -539,7 +567,7 @@ ngx_http_tee_client_check(ngx_conf_t *cf,
     if (conf->whom->choice) {
         conf->whom->choice->used = 1;
 
-        if (!ngx_http_tee_verify_on(cf)) {
+        if (ngx_http_tee_verify_whose(cf) == NGX_HTTP_TEE_VERIFY_OFF) {
             conf->whom->choice->unverified = 1;
         }
     }
@@ -589,22 +617,48 @@ ngx_http_tee_client_unsafe(ngx_http_tee_client_loc_conf_t *conf,
                "\"proxy_store\"";
     }
 
+    return ngx_http_tee_client_unsafe_name(ucf);
+}
+
+
+/* What a connection shows: a name, a certificate, an address. */
+
+static const char *
+ngx_http_tee_client_unsafe_name(ngx_http_upstream_conf_t *ucf)
+{
+    ngx_uint_t                 i;
+    ngx_http_complex_value_t  *value[3];
+
+    value[0] = ucf->ssl_name;
+    value[1] = ucf->ssl_certificate;
+    value[2] = ucf->ssl_certificate_key;
+
+    for (i = 0; i < 3; i++) {
+        if (value[i] && value[i]->lengths) {
+            return "\"proxy_ssl_name\" and \"proxy_ssl_certificate\" must "
+                   "not have variables";
+        }
+    }
+
+    if (ucf->local && ucf->local->value) {
+        return "\"proxy_bind\" must not have variables";
+    }
+
     return NULL;
 }
 
 
-/* Which variable of a value is about the application. */
+/* A variable in a value may be about the application. */
 
-static const char *
-ngx_http_tee_client_unsafe_field(ngx_keyval_t *kv)
+static ngx_uint_t
+ngx_http_tee_client_tells(ngx_conf_t *cf, ngx_str_t *value)
 {
-    size_t       len;
-    u_char      *p, *last;
-    const char **ban;
+    u_char     *p, *last;
+    ngx_str_t   name;
 
-    last = kv->value.data + kv->value.len;
+    last = value->data + value->len;
 
-    for (p = kv->value.data; p < last; p++) {
+    for (p = value->data; p < last; p++) {
 
         if (*p != '$') {
             continue;
@@ -616,19 +670,79 @@ ngx_http_tee_client_unsafe_field(ngx_keyval_t *kv)
             p++;
         }
 
-        for (ban = ngx_http_tee_client_bans; *ban; ban++) {
-            len = ngx_strlen(*ban);
+        name.data = p;
 
-            if ((size_t) (last - p) >= len
-                && ngx_strncasecmp(p, (u_char *) *ban, len) == 0)
-            {
-                return "\"proxy_set_header\" would tell the relay what the "
-                       "application has sent";
-            }
+        while (p < last
+               && (*p == '_' || (*p >= '0' && *p <= '9')
+                   || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')))
+        {
+            p++;
+        }
+
+        name.len = p - name.data;
+        p--;
+
+        if (!ngx_http_tee_client_may_tell(cf, &name)) {
+            return 1;
         }
     }
 
-    return NULL;
+    return 0;
+}
+
+
+/* Those that the configuration makes are not looked into. */
+
+static ngx_uint_t
+ngx_http_tee_client_may_tell(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_uint_t                        i;
+    ngx_str_t                        *harmless;
+    ngx_hash_key_t                   *key;
+    ngx_http_variable_t              *prefix;
+    ngx_http_core_main_conf_t        *cmcf;
+    ngx_http_tee_client_main_conf_t  *tcmcf;
+
+    for (harmless = ngx_http_tee_client_harmless; harmless->len; harmless++) {
+        if (name->len == harmless->len
+            && ngx_strncasecmp(name->data, harmless->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    /* a part of the URI */
+
+    if (name->len == 0 || (name->data[0] >= '0' && name->data[0] <= '9')) {
+        return 0;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    tcmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_client_module);
+
+    prefix = cmcf->prefix_variables.elts;
+
+    for (i = 0; i < cmcf->prefix_variables.nelts; i++) {
+        if (name->len >= prefix[i].name.len
+            && ngx_strncasecmp(name->data, prefix[i].name.data,
+                               prefix[i].name.len)
+               == 0)
+        {
+            return 0;
+        }
+    }
+
+    key = cmcf->variables_keys->keys.elts;
+
+    for (i = 0; i < tcmcf->own_variables; i++) {
+        if (name->len == key[i].key.len
+            && ngx_strncasecmp(name->data, key[i].key.data, name->len) == 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -641,7 +755,8 @@ static void
 ngx_http_tee_client_warn(ngx_conf_t *cf, ngx_http_upstream_conf_t *ucf,
     ngx_http_core_loc_conf_t *clcf)
 {
-    ngx_http_upstream_srv_conf_t  *us;
+    ngx_http_upstream_srv_conf_t      *us;
+    ngx_http_tee_upstream_srv_conf_t  *pinned;
 
     us = ucf->upstream;
 
@@ -649,6 +764,15 @@ ngx_http_tee_client_warn(ngx_conf_t *cf, ngx_http_upstream_conf_t *ucf,
 
     if (clcf->noname || ngx_http_tee_client_here(us)) {
         return;
+    }
+
+    if (us->srv_conf) {
+        pinned = ngx_http_conf_upstream_srv_conf(us,
+                                                ngx_http_tee_upstream_module);
+
+        if (pinned->registry_name.len) {
+            return;
+        }
     }
 
     /* locations may share a context of TLS, and not all use it */

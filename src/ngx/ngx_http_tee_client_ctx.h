@@ -131,6 +131,7 @@ typedef struct {
                                            /* ngx_http_tee_client_choice_t * */
     ngx_array_t                    keys;   /* ngx_http_tee_client_keys_t * */
     ngx_array_t                    lists;  /* ngx_http_tee_client_list_t * */
+    ngx_uint_t                     own_variables;  /* of modules, the first */
 } ngx_http_tee_client_main_conf_t;
 
 
@@ -146,6 +147,7 @@ typedef struct {
     off_t                          content_length_n;
     unsigned                       chunked:1;
     unsigned                       valid_unparsed_uri:1;
+    unsigned                       valid_location:1;
 } ngx_http_tee_client_saved_t;
 
 

@@ -6,6 +6,7 @@
 
 #include <ngx_http_tee.h>
 #include <ngx_http_tee_client_ctx.h>
+#include <ngx_http_tee_verify.h>
 
 
 /*
@@ -470,7 +471,21 @@ ngx_http_tee_client_variable(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_tee_client_add_variables(ngx_conf_t *cf)
 {
-    return ngx_http_tee_add_variables(cf, ngx_http_tee_client_vars);
+    ngx_http_core_main_conf_t        *cmcf;
+    ngx_http_tee_client_main_conf_t  *tcmcf;
+
+    if (ngx_http_tee_add_variables(cf, ngx_http_tee_client_vars) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* all that the configuration makes comes behind these */
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    tcmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_client_module);
+
+    tcmcf->own_variables = cmcf->variables_keys->keys.nelts;
+
+    return NGX_OK;
 }
 
 
@@ -546,6 +561,8 @@ ngx_http_tee_client_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->models.len || conf->health) {
         conf->whom = NULL;
+        ngx_http_tee_verify_nothing(cf);
+
         return ngx_http_tee_client_info_check(cf, conf);
     }
 

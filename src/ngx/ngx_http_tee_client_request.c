@@ -382,6 +382,7 @@ ngx_http_tee_client_hide(ngx_http_request_t *r,
     saved->content_length_n = r->headers_in.content_length_n;
     saved->chunked = r->headers_in.chunked;
     saved->valid_unparsed_uri = r->valid_unparsed_uri;
+    saved->valid_location = r->valid_location;
     saved->headers = r->headers_in.headers;
 
     /* a list of one part points into itself */
@@ -400,6 +401,10 @@ ngx_http_tee_client_hide(ngx_http_request_t *r,
     ngx_str_null(&r->args);
     r->valid_unparsed_uri = 0;
 
+    /* the address is that of "proxy_pass", whatever has been rewritten */
+
+    r->valid_location = 1;
+
     r->headers_in.content_length = NULL;
     r->headers_in.chunked = 0;
 
@@ -409,16 +414,14 @@ ngx_http_tee_client_hide(ngx_http_request_t *r,
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    if (r->uri.len >= clcf->name.len
-        && ngx_strncmp(r->uri.data, clcf->name.data, clcf->name.len) == 0
+    r->uri = clcf->name;
+
+    if (clcf->named
 #if (NGX_PCRE)
-        && clcf->regex == NULL
+        || clcf->regex
 #endif
        )
     {
-        r->uri.len = clcf->name.len;
-
-    } else {
         ngx_str_set(&r->uri, "/");
     }
 
@@ -449,6 +452,7 @@ ngx_http_tee_client_restore(ngx_http_request_t *r,
     r->headers_in.chunked = saved->chunked;
     r->headers_in.headers = saved->headers;
     r->valid_unparsed_uri = saved->valid_unparsed_uri;
+    r->valid_location = saved->valid_location;
 }
 
 
@@ -460,7 +464,7 @@ ngx_http_tee_client_redirected(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx)
 {
     ngx_str_t    uri, args, method_name;
-    ngx_uint_t   method, valid_unparsed_uri;
+    ngx_uint_t   method, valid_unparsed_uri, valid_location;
 
     if (ctx->hidden) {
         uri = r->uri;
@@ -468,6 +472,7 @@ ngx_http_tee_client_redirected(ngx_http_request_t *r,
         method = r->method;
         method_name = r->method_name;
         valid_unparsed_uri = r->valid_unparsed_uri;
+        valid_location = r->valid_location;
 
         ngx_http_tee_client_restore(r, ctx);
 
@@ -475,6 +480,7 @@ ngx_http_tee_client_redirected(ngx_http_request_t *r,
             r->uri = uri;
             r->args = args;
             r->valid_unparsed_uri = valid_unparsed_uri;
+            r->valid_location = valid_location;
         }
 
         if (method != NGX_HTTP_POST && r->method != NGX_HTTP_HEAD) {

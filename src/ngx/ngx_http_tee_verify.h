@@ -46,6 +46,7 @@ typedef struct {
     u_char                         id[32];
     ngx_http_tee_verify_answerer_pt  answerer; /* NULL: the upstream's peer */
     ngx_http_tee_verify_inner_pt   inner;
+    unsigned                       told:1;     /* not inherited */
 
     ngx_http_tee_asked_conf_t      asked;
     ngx_uint_t                     mode;
@@ -118,17 +119,18 @@ typedef struct {
 /*
  * For who knows better than the upstream who has answered, and what was asked,
  * in its directive's handler; "tee_verify on" then needs no "tee_peers" in this
- * location.
+ * location.  NULL: nobody does, other than further out.
  */
 
 void ngx_http_tee_verify_answered_by(ngx_conf_t *cf,
     ngx_http_tee_verify_answerer_pt answerer,
     ngx_http_tee_verify_inner_pt inner);
 
-/* 1 if nothing is released in this location without a signature; for who merges
- * his configuration after this module. */
+/* For who merges his configuration after this module: whose signature is
+ * needed here, NGX_HTTP_TEE_VERIFY_..., and that there is nothing to verify. */
 
-ngx_uint_t ngx_http_tee_verify_on(ngx_conf_t *cf);
+ngx_uint_t ngx_http_tee_verify_whose(ngx_conf_t *cf);
+void ngx_http_tee_verify_nothing(ngx_conf_t *cf);
 
 ngx_int_t ngx_http_tee_verify_answerer(ngx_http_request_t *r, u_char id[32],
     tee_str_t *spki);

@@ -369,19 +369,31 @@ ngx_http_tee_verify_answered_by(ngx_conf_t *cf,
 
     vlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_tee_verify_module);
 
+    vlcf->told = 1;
     vlcf->answerer = answerer;
     vlcf->inner = inner;
 }
 
 
 ngx_uint_t
-ngx_http_tee_verify_on(ngx_conf_t *cf)
+ngx_http_tee_verify_whose(ngx_conf_t *cf)
 {
     ngx_http_tee_verify_loc_conf_t  *vlcf;
 
     vlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_tee_verify_module);
 
-    return vlcf->from != NGX_HTTP_TEE_VERIFY_OFF;
+    return vlcf->from;
+}
+
+
+void
+ngx_http_tee_verify_nothing(ngx_conf_t *cf)
+{
+    ngx_http_tee_verify_loc_conf_t  *vlcf;
+
+    vlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_tee_verify_module);
+
+    vlcf->from = NGX_HTTP_TEE_VERIFY_OFF;
 }
 
 
@@ -462,7 +474,7 @@ ngx_http_tee_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         ngx_memcpy(conf->id, prev->id, 32);
     }
 
-    if (conf->answerer == NULL) {
+    if (!conf->told) {
         conf->answerer = prev->answerer;
         conf->inner = prev->inner;
     }
