@@ -162,68 +162,6 @@ static const inner_case_t  inner_searches[] = {
 };
 
 
-typedef struct {
-    const char           *in;
-    unsigned              status;              /* 0: refused */
-    const char           *body;                /* NULL: all */
-} inner_answer_t;
-
-
-static const inner_answer_t  inner_answers[] = {
-    { "{}", 200, NULL },
-    { " { } ", 200, NULL },
-    { "{\"a\":1}", 200, NULL },
-    { "{\"status\":400,\"body\":{\"error\":\"e\"}}", 400,
-      "{\"error\":\"e\"}" },
-    { " {\t\"status\" : 503 , \"body\" : {\"a\":[1,{\"b\":\"}\\\"\"}]} } ",
-      503, "{\"a\":[1,{\"b\":\"}\\\"\"}]}" },
-    { "{\"body\":{},\"status\":200}", 200, "{}" },
-    { "{\"a\":\"\\\\\",\"status\":400,\"body\":{}}", 400, "{}" },
-    { "{\"a\":\"\\\\\\\",\",\"status\":400,\"body\":{}}", 400, "{}" },
-    { "{\"a\":\"\\\"\\\"\\\\\",\"status\":400,\"body\":{}}", 400, "{}" },
-    { "{\"status\":599,\"body\":{},\"more\":[{}]}", 599, "{}" },
-    { "{\"status\":400,\"status\":401,\"body\":{},\"body\":{\"a\":1}}", 401,
-      "{\"a\":1}" },
-
-    /* no envelopes */
-    { "{\"status\":400}", 200, NULL },
-    { "{\"body\":{}}", 200, NULL },
-    { "{\"status\":\"400\",\"body\":{}}", 200, NULL },
-    { "{\"status\":400.0,\"body\":{}}", 200, NULL },
-    { "{\"status\":-1,\"body\":{}}", 200, NULL },
-    { "{\"status\":true,\"body\":{}}", 200, NULL },
-    { "{\"status\":400,\"body\":[]}", 200, NULL },
-    { "{\"status\":400,\"body\":\"{}\"}", 200, NULL },
-    { "{\"status\":400,\"body\":null}", 200, NULL },
-    { "{\"a\":{\"status\":400,\"body\":{}}}", 200, NULL },
-    { "{\"Status\":400,\"body\":{}}", 200, NULL },
-
-    /* no answers */
-    { "{\"status\":600,\"body\":{}}", 0, NULL },
-    { "{\"status\":199,\"body\":{}}", 0, NULL },
-    { "{\"status\":0,\"body\":{}}", 0, NULL },
-    { "{\"status\":0400,\"body\":{}}", 0, NULL },
-    { "{\"status\":99999999999999999999,\"body\":{}}", 0, NULL },
-    { "", 0, NULL },
-    { " ", 0, NULL },
-    { "[]", 0, NULL },
-    { "\"{}\"", 0, NULL },
-    { "null", 0, NULL },
-    { "{", 0, NULL },
-    { "{\"a\"", 0, NULL },
-    { "{\"a\":", 0, NULL },
-    { "{\"a\":}", 0, NULL },
-    { "{\"a\":1", 0, NULL },
-    { "{\"a\":1,}", 0, NULL },
-    { "{\"a\":\"", 0, NULL },
-    { "{\"a\\", 0, NULL },
-    { "{\"a\\\":1}", 0, NULL },
-    { "{\"a\":\"\\\\\\\"}", 0, NULL },
-    { "{a:1}", 0, NULL },
-    { "{\"a\" 1}", 0, NULL }
-};
-
-
 static tee_rc_t
 inner_run(tee_str_t in, tee_inner_endpoint_t endpoint, tee_inner_t *inner,
     tee_write_t *w)
@@ -343,31 +281,6 @@ inner_cut(void)
 }
 
 
-static void
-inner_answer(const inner_answer_t *c)
-{
-    tee_rc_t   rc;
-    unsigned   status;
-    tee_str_t  in, body;
-
-    in = unit_copy(c->in, strlen(c->in));
-
-    rc = tee_inner_response(in, &status, &body);
-
-    if (c->status == 0) {
-        unit_ok(rc == TEE_MALFORMED && status == 0 && body.len == 0,
-                "no answer: %s", c->in);
-
-    } else {
-        unit_ok(rc == TEE_OK && status == c->status
-                && unit_is(body, c->body ? c->body : c->in),
-                "an answer: %s", c->in);
-    }
-
-    unit_free(in);
-}
-
-
 int
 main(void)
 {
@@ -383,10 +296,6 @@ main(void)
     }
 
     inner_cut();
-
-    for (i = 0; i < sizeof(inner_answers) / sizeof(inner_answers[0]); i++) {
-        inner_answer(&inner_answers[i]);
-    }
 
     return unit_done();
 }
