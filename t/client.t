@@ -280,6 +280,15 @@ for my $cut (0, 5, length $hello[0], length($hello[0]) + 5) {
 }
 
 {
+    # what is large is shaped and sealed in threads
+    my $body = $json->encode({ model => 'm', messages => [ { role => 'user', content => 'z' x 1_000_000 } ] });
+    my @c = map $t->client, 1 .. 20;
+    $_->send_request(POST => '/v1/chat/completions', [ 'Content-Type' => 'application/json' ], $body) for @c;
+    $_->close for @c;
+    is $roles->chat(messages => [ { role => 'user', content => 'z' x 1_000_000 } ])->{status}, 200, 'clients leave while their requests are sealed';
+}
+
+{
     # nobody reads: the model has to wait
     my $c = $t->client;
     my $rss = sub { slurp('/proc/' . $t->pid . '/statm') =~ /^\d+ (\d+)/ ? $1 * 4096 : 0 };

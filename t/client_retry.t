@@ -160,14 +160,14 @@ is counter('broken'), 2, 'and nothing else is broken than what was not sealed';
 
 # events, and what is large
 
-for my $case ([ 'a stream', 'ohttp-key', stream => 1 ], [ 'a large one', 'og-key', messages => [ { role => 'user', content => 'x' x 200_000 } ] ]) {
+for my $case ([ 'a stream', 'ohttp-key', stream => 1 ], [ 'a large one', 'og-key', messages => [ { role => 'user', content => 'x' x 400_000 } ] ]) {
     my ($name, $path, %o) = @$case;
     unlink "$dir/turn-$path-";
     $evil->forget;
     my $r = $roles->chat(path => "/$path/chat/completions", %o);
     is $r->{status}, 200, "$name: an answer";
     is $r->{body}, join('', map "data: $_\n\n", 1 .. 3, '[DONE]'), "$name: all of it" if $o{stream};
-    cmp_ok $r->json->{answer}, '>', 200_000, "$name: to all of it" unless $o{stream};
+    cmp_ok $r->json->{answer}, '>', 400_000, "$name: to all of it" unless $o{stream};
     is scalar(my @seen = $evil->requests), 2, "$name: to the second request";
 }
 

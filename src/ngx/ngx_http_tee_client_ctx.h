@@ -174,8 +174,9 @@ typedef struct {
     ngx_http_tee_held_t            body;
     tee_str_t                      inner;
     u_char                        *text;       /* if that is not the body */
-    ngx_int_t                      shaped;     /* how that has ended */
+    ngx_int_t                      job;        /* what came of it */
     tee_ohttp_request_seal_t       seal;
+    ngx_buf_t                     *wire;       /* what has been sealed */
     ngx_http_tee_client_saved_t    saved;
     ngx_str_t                      shown;      /* the URI in its place */
 
@@ -205,7 +206,8 @@ typedef struct {
 
     unsigned                       reading:1;  /* the application's body */
     unsigned                       read:1;
-    unsigned                       shaping:1;  /* a thread does it */
+    unsigned                       shaping:1;  /* a thread does it, */
+    unsigned                       sealing:1;  /* or this */
     unsigned                       stream:1;   /* events are asked for */
     unsigned                       sealed:1;
     unsigned                       hidden:1;   /* the saved request */
@@ -383,6 +385,11 @@ ngx_int_t ngx_http_tee_client_read(ngx_http_request_t *r,
 void ngx_http_tee_client_go_on(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc);
 
+/* That has been sealed, NGX_OK, or cannot be. */
+
+void ngx_http_tee_client_seal_done(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc);
+
 /* The request as it came; does nothing if it is. */
 
 void ngx_http_tee_client_restore(ngx_http_request_t *r,
@@ -394,10 +401,13 @@ void ngx_http_tee_client_redirected(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 
 
-/* seal: ctx->inner, with what else the profile puts around it, in one buffer;
- * NULL: it cannot be */
+/*
+ * seal: ctx->inner, with what else the profile puts around it, to ctx->wire.
+ * NGX_AGAIN: ngx_http_tee_client_seal_done() will be called; NGX_ERROR: it
+ * cannot be sealed
+ */
 
-ngx_chain_t *ngx_http_tee_client_seal(ngx_http_request_t *r,
+ngx_int_t ngx_http_tee_client_seal(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx);
 
 

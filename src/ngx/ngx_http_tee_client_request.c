@@ -116,8 +116,31 @@ void
 ngx_http_tee_client_go_on(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc)
 {
+    if (rc != NGX_OK) {
+        ngx_http_tee_client_fail(r, ctx, rc);
+        return;
+    }
+
+    rc = ngx_http_tee_client_seal(r, ctx);
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_tee_client_seal_done(r, ctx, rc);
+    }
+}
+
+
+void
+ngx_http_tee_client_seal_done(ngx_http_request_t *r,
+    ngx_http_tee_client_ctx_t *ctx, ngx_int_t rc)
+{
     if (rc == NGX_OK) {
         rc = ngx_http_tee_client_send(r, ctx);
+
+    } else {
+        ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                      "tee client: request cannot be sealed");
+
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (rc != NGX_DECLINED) {
@@ -180,13 +203,13 @@ ngx_http_tee_client_send(ngx_http_request_t *r,
     ngx_list_t    headers;
     ngx_chain_t  *sealed;
 
-    sealed = ngx_http_tee_client_seal(r, ctx);
-
+    sealed = ngx_alloc_chain_link(r->pool);
     if (sealed == NULL) {
-        ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
-                      "tee client: request cannot be sealed");
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    sealed->buf = ctx->wire;
+    sealed->next = NULL;
 
     rc = ngx_http_tee_client_headers(r, ctx, &headers);
 
@@ -197,10 +220,10 @@ ngx_http_tee_client_send(ngx_http_request_t *r,
     ngx_http_tee_client_hide(r, ctx, &headers);
 
     r->request_body->bufs = sealed;
-    r->request_body->buf = sealed->buf;
+    r->request_body->buf = ctx->wire;
     r->request_body->temp_file = NULL;
 
-    r->headers_in.content_length_n = sealed->buf->last - sealed->buf->pos;
+    r->headers_in.content_length_n = ctx->wire->last - ctx->wire->pos;
 
     ctx->sealed = 1;
 
@@ -280,7 +303,7 @@ ngx_http_tee_client_shape_done(ngx_http_request_t *r, void *data)
     ngx_http_tee_client_shape_t  *shape = data;
 
     shape->ctx->shaping = 0;
-    shape->ctx->shaped = ngx_http_tee_client_shaped(r, shape);
+    shape->ctx->job = ngx_http_tee_client_shaped(r, shape);
 }
 
 
@@ -325,7 +348,7 @@ ngx_http_tee_client_shaped_handler(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_tee_client_module);
 
     if (!ctx->shaping) {
-        ngx_http_tee_client_go_on(r, ctx, ctx->shaped);
+        ngx_http_tee_client_go_on(r, ctx, ctx->job);
     }
 }
 

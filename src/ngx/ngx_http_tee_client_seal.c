@@ -6,6 +6,7 @@
 
 #include <ngx_http_tee.h>
 #include <ngx_http_tee_client_ctx.h>
+#include <ngx_http_tee_threads.h>
 #include <tee_date.h>
 
 #include <openssl/rand.h>
@@ -14,19 +15,35 @@
 /* Every request has a key of its own; RFC 9458, 6.1. */
 
 
+/* Encrypting less than this takes a fraction of a millisecond. */
+
+#define NGX_HTTP_TEE_CLIENT_ENCRYPT  (256 * 1024)
+
+
+/* What is encrypted, perhaps in a thread. */
+
+typedef struct {
+    ngx_http_tee_client_ctx_t     *ctx;
+    tee_write_t                    head;
+    tee_str_t                      pieces[2];  /* the head, what is within */
+    u_char                        *stage;      /* for a chunk */
+    tee_rc_t                       rc;
+} ngx_http_tee_client_job_t;
+
+
 static tee_rc_t ngx_http_tee_client_message(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, tee_write_t *w);
 static tee_str_t ngx_http_tee_client_trimmed(ngx_str_t *value);
 static void ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, tee_write_t *w);
-static ngx_buf_t *ngx_http_tee_client_buf(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx, size_t plain);
-static tee_rc_t ngx_http_tee_client_encrypt(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx, tee_str_t *pieces, size_t n,
-    ngx_buf_t *b);
-static tee_rc_t ngx_http_tee_client_chunks(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx, tee_str_t *pieces, size_t n,
-    ngx_buf_t *b);
+static tee_rc_t ngx_http_tee_client_begin_seal(ngx_http_request_t *r,
+    ngx_http_tee_client_job_t *job);
+static tee_rc_t ngx_http_tee_client_seal_keys(ngx_http_tee_client_ctx_t *ctx);
+static void ngx_http_tee_client_encrypt(void *data);
+static tee_rc_t ngx_http_tee_client_chunks(ngx_http_tee_client_job_t *job);
+static void ngx_http_tee_client_encrypted(ngx_http_request_t *r, void *data);
+static ngx_int_t ngx_http_tee_client_end_seal(ngx_http_tee_client_job_t *job);
+static void ngx_http_tee_client_seal_handler(ngx_http_request_t *r);
 
 
 /* What is passed on within, of what an application sends; nothing of it is
@@ -45,52 +62,98 @@ static ngx_str_t  ngx_http_tee_client_default_fields[] = {
 };
 
 
-ngx_chain_t *
+ngx_int_t
 ngx_http_tee_client_seal(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx)
 {
-    tee_rc_t      rc;
-    ngx_buf_t    *b;
-    tee_str_t     pieces[2];
-    ngx_chain_t  *cl;
-    tee_write_t   head;
+    ngx_http_tee_job_t         *job;
+    ngx_http_tee_client_job_t  *later, now;
 
-    tee_write_grow(&head, &ngx_http_tee_alloc);
+    ngx_memzero(&now, sizeof(ngx_http_tee_client_job_t));
 
-    rc = TEE_OK;
-    b = NULL;
+    now.ctx = ctx;
+    now.rc = ngx_http_tee_client_begin_seal(r, &now);
+
+    if (now.rc != TEE_OK) {
+        return ngx_http_tee_client_end_seal(&now);
+    }
+
+    if (ctx->inner.len <= NGX_HTTP_TEE_CLIENT_ENCRYPT) {
+        ngx_http_tee_client_encrypt(&now);
+
+        return ngx_http_tee_client_end_seal(&now);
+    }
+
+    job = ngx_http_tee_job_create(r, sizeof(ngx_http_tee_client_job_t));
+
+    if (job == NULL) {
+        now.rc = TEE_NOMEM;
+        return ngx_http_tee_client_end_seal(&now);
+    }
+
+    later = job->data;
+    *later = now;
+
+    job->work = ngx_http_tee_client_encrypt;
+    job->done = ngx_http_tee_client_encrypted;
+
+    ctx->sealing = 1;
+    r->write_event_handler = ngx_http_tee_client_seal_handler;
+
+    ngx_http_tee_job_post(job);
+
+    return NGX_AGAIN;
+}
+
+
+/* All that asks for more than the cipher. */
+
+static tee_rc_t
+ngx_http_tee_client_begin_seal(ngx_http_request_t *r,
+    ngx_http_tee_client_job_t *job)
+{
+    size_t                      plain, chunks;
+    tee_rc_t                    rc;
+    ngx_http_tee_client_ctx_t  *ctx;
+
+    ctx = job->ctx;
+    chunks = 1;
+
+    tee_write_grow(&job->head, &ngx_http_tee_alloc);
 
     if (ctx->conf->whom->profile == NGX_HTTP_TEE_RFC9458) {
-        rc = ngx_http_tee_client_message(r, ctx, &head);
+        rc = ngx_http_tee_client_message(r, ctx, &job->head);
+
+        if (rc != TEE_OK) {
+            return rc;
+        }
     }
 
-    if (rc == TEE_OK) {
-        pieces[0].data = head.data;
-        pieces[0].len = head.len;
-        pieces[1] = ctx->inner;
+    job->pieces[0].data = job->head.data;
+    job->pieces[0].len = job->head.len;
+    job->pieces[1] = ctx->inner;
 
-        b = ngx_http_tee_client_buf(r, ctx, head.len + ctx->inner.len);
+    plain = job->head.len + ctx->inner.len;
 
-        rc = b ? ngx_http_tee_client_encrypt(r, ctx, pieces, 2, b)
-               : TEE_NOMEM;
+    if (ctx->conf->whom->chunked) {
+        chunks = plain / TEE_OHTTP_CHUNK + 1;
+
+        job->stage = ngx_palloc(r->pool, TEE_OHTTP_CHUNK);
+        if (job->stage == NULL) {
+            return TEE_NOMEM;
+        }
     }
 
-    if (head.data) {
-        tee_wipe(head.data, head.len);
+    ctx->wire = ngx_create_temp_buf(r->pool,
+                                    TEE_OHTTP_HEADER_LEN + TEE_HPKE_MAX_ENC
+                                    + plain + chunks * TEE_OHTTP_CHUNK_EXTRA);
+    if (ctx->wire == NULL) {
+        return TEE_NOMEM;
     }
 
-    tee_write_free(&head);
+    ctx->wire->last_buf = 1;
 
-    cl = rc == TEE_OK ? ngx_alloc_chain_link(r->pool) : NULL;
-
-    if (cl) {
-        b->last_buf = 1;
-
-        cl->buf = b;
-        cl->next = NULL;
-    }
-
-    return cl;
+    return ngx_http_tee_client_seal_keys(ctx);
 }
 
 
@@ -215,26 +278,12 @@ ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
 }
 
 
-static ngx_buf_t *
-ngx_http_tee_client_buf(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx, size_t plain)
-{
-    size_t  chunks;
-
-    chunks = ctx->conf->whom->chunked ? plain / TEE_OHTTP_CHUNK + 1 : 1;
-
-    return ngx_create_temp_buf(r->pool, TEE_OHTTP_HEADER_LEN
-                                        + TEE_HPKE_MAX_ENC + plain
-                                        + chunks * TEE_OHTTP_CHUNK_EXTRA);
-}
-
+/* What is sent first. */
 
 static tee_rc_t
-ngx_http_tee_client_encrypt(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx, tee_str_t *pieces, size_t n,
-    ngx_buf_t *b)
+ngx_http_tee_client_seal_keys(ngx_http_tee_client_ctx_t *ctx)
 {
-    size_t         i, len;
+    size_t         len;
     u_char         ikm[64];
     tee_rc_t       rc;
     tee_crypto_t  *crypto;
@@ -247,65 +296,69 @@ ngx_http_tee_client_encrypt(ngx_http_request_t *r,
 
     rc = tee_ohttp_request_seal_init(&ctx->seal, crypto, &ctx->key.header,
                                      ctx->key.pk, ikm,
-                                     ctx->conf->whom->chunked, b->last, &len);
+                                     ctx->conf->whom->chunked,
+                                     ctx->wire->last, &len);
 
     tee_wipe(ikm, sizeof(ikm));
 
-    if (rc != TEE_OK) {
-        return rc;
-    }
-
-    b->last += len;
-
-    if (ctx->conf->whom->chunked) {
-        return ngx_http_tee_client_chunks(r, ctx, pieces, n, b);
-    }
-
-    for (i = 0; i < n; i++) {
-        rc = tee_ohttp_request_seal_update(&ctx->seal, pieces[i], b->last);
-
-        if (rc != TEE_OK) {
-            return rc;
-        }
-
-        b->last += pieces[i].len;
-    }
-
-    rc = tee_ohttp_request_seal_end(&ctx->seal, b->last);
-
-    b->last += TEE_AEAD_TAG_LEN;
+    ctx->wire->last += len;
 
     return rc;
+}
+
+
+static void
+ngx_http_tee_client_encrypt(void *data)
+{
+    ngx_http_tee_client_job_t  *job = data;
+
+    size_t                     i;
+    ngx_buf_t                 *b;
+    tee_ohttp_request_seal_t  *seal;
+
+    if (job->stage) {
+        job->rc = ngx_http_tee_client_chunks(job);
+        return;
+    }
+
+    b = job->ctx->wire;
+    seal = &job->ctx->seal;
+
+    for (i = 0; i < 2 && job->rc == TEE_OK; i++) {
+        job->rc = tee_ohttp_request_seal_update(seal, job->pieces[i], b->last);
+        b->last += job->pieces[i].len;
+    }
+
+    if (job->rc == TEE_OK) {
+        job->rc = tee_ohttp_request_seal_end(seal, b->last);
+        b->last += TEE_AEAD_TAG_LEN;
+    }
 }
 
 
 /* chunked-08, 3: a receiver need not take more than this at a time. */
 
 static tee_rc_t
-ngx_http_tee_client_chunks(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx, tee_str_t *pieces, size_t n,
-    ngx_buf_t *b)
+ngx_http_tee_client_chunks(ngx_http_tee_client_job_t *job)
 {
-    size_t     i, len, size;
-    u_char    *stage;
-    tee_rc_t   rc;
-    tee_str_t  chunk;
+    size_t      i, len, size;
+    tee_rc_t    rc;
+    ngx_buf_t  *b;
+    tee_str_t   chunk, *pieces;
 
-    stage = ngx_palloc(r->pool, TEE_OHTTP_CHUNK);
-    if (stage == NULL) {
-        return TEE_NOMEM;
-    }
+    b = job->ctx->wire;
+    pieces = job->pieces;
 
-    chunk.data = stage;
+    chunk.data = job->stage;
     chunk.len = 0;
     rc = TEE_OK;
 
     for (i = 0; rc == TEE_OK; /* void */ ) {
 
-        while (i < n && chunk.len < TEE_OHTTP_CHUNK) {
+        while (i < 2 && chunk.len < TEE_OHTTP_CHUNK) {
             size = ngx_min(pieces[i].len, TEE_OHTTP_CHUNK - chunk.len);
 
-            ngx_memcpy(stage + chunk.len, pieces[i].data, size);
+            ngx_memcpy(job->stage + chunk.len, pieces[i].data, size);
 
             chunk.len += size;
             pieces[i].data += size;
@@ -316,20 +369,56 @@ ngx_http_tee_client_chunks(ngx_http_request_t *r,
             }
         }
 
-        rc = tee_ohttp_request_seal_chunk(&ctx->seal, chunk, i == n, b->last,
-                                          &len);
+        rc = tee_ohttp_request_seal_chunk(&job->ctx->seal, chunk, i == 2,
+                                          b->last, &len);
         if (rc == TEE_OK) {
             b->last += len;
         }
 
-        if (i == n) {
+        if (i == 2) {
             break;
         }
 
         chunk.len = 0;
     }
 
-    tee_wipe(stage, TEE_OHTTP_CHUNK);
+    tee_wipe(job->stage, TEE_OHTTP_CHUNK);
 
     return rc;
+}
+
+
+static void
+ngx_http_tee_client_encrypted(ngx_http_request_t *r, void *data)
+{
+    ngx_http_tee_client_job_t  *job = data;
+
+    job->ctx->sealing = 0;
+    job->ctx->job = ngx_http_tee_client_end_seal(job);
+}
+
+
+static ngx_int_t
+ngx_http_tee_client_end_seal(ngx_http_tee_client_job_t *job)
+{
+    if (job->head.data) {
+        tee_wipe(job->head.data, job->head.len);
+    }
+
+    tee_write_free(&job->head);
+
+    return job->rc == TEE_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_tee_client_seal_handler(ngx_http_request_t *r)
+{
+    ngx_http_tee_client_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_tee_client_module);
+
+    if (!ctx->sealing) {
+        ngx_http_tee_client_seal_done(r, ctx, ctx->job);
+    }
 }
