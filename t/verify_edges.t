@@ -18,6 +18,7 @@ my ($file) = Tee::Cert::signing_key('verify-a');
 my $key = Crypt::PK::RSA->new($file);
 my $m = Tee::Model->new;
 my $http2 = Tee::Nginx::version() >= 1.025001 ? '; http2 on' : ' http2';
+my $trailers = Tee::Nginx::version() >= 1.027002 ? 'proxy_pass_trailers on;' : '';
 my $server = <<'CONF';
         client_max_body_size 20m;
         location /v1/ { tee_verify key=a.pem; proxy_pass http://model; }
@@ -37,6 +38,8 @@ my $server = <<'CONF';
         location /behind-other/ { error_page 418 = @verified; return 418; }
         location @verified { tee_verify key=a.pem; tee_verify_endpoint chat; proxy_pass http://model; }
         location = /sorry { return 503 "sorry\n"; }
+        location /trailers/ { tee_verify key=a.pem; tee_verify_mode stream; add_trailer X-Ours kept; proxy_pass http://model/; }
+        location /trailers-held/ { tee_verify key=a.pem; proxy_pass http://model/; }
         location /plain/ { proxy_pass http://model/; }
 CONF
 my $t = Tee::Nginx->new(
@@ -47,6 +50,7 @@ my $t = Tee::Nginx->new(
     upstream model { server 127.0.0.1:%%model%%; keepalive 4; }
     proxy_http_version 1.1;
     proxy_set_header Connection "";
+    $trailers
     server { listen 127.0.0.1:%%PORT_http%% sndbuf=32k; $server }
     server { listen 127.0.0.1:%%PORT_h2%%$http2; $server }
 CONF
@@ -105,8 +109,8 @@ is ask('/slow', $m->says(['wait']))->{status}, 504, 'one that does not answer';
 {
     my $r = ask('/v1', $m->says([ send => "${head}Connection: close\r\n\r\n$good" ], ['close']));
     is_deeply [ $r->{status}, $r->{body} ], [ 200, $good ], 'a body until the end of the connection';
-    $r = ask('/v1', $m->says([ send => "HTTP/1.1 100 Continue\r\n\r\n${head}Content-Length: @{[ length $good ]}\r\n\r\n$good" ]));
-    is $r->{status}, 200, 'after an informational status' if Tee::Nginx::version() >= 1.029;
+    $r = ask('/v1', $m->says([ send => "HTTP/1.1 103 Early Hints\r\nLink: </xyzzy>\r\n\r\n${head}Content-Length: @{[ length $good ]}\r\n\r\n$good" ]));
+    is_deeply [ $r->{status}, $r->{interim} ], [ 200, undef ], 'after an informational status, of which nobody learns' if Tee::Nginx::version() >= 1.029;
     $r = ask('/v1', $m->whole($good, status => '201 Created'));
     is_deeply [ $r->{status}, $r->{body}, scalar $r->header('x-tee-verified') ], [ 201, $good, 'true' ], 'status 201';
     $r = ask('/v1', $m->says([ send => "HTTP/1.1 204 No Content\r\n\r\n" ]));
@@ -266,6 +270,41 @@ for my $name ('both', 'both-stream') {
     $r = ask("/$name", $m->stream([@plain]));
     is_deeply [ $r->{status}, $r->{cut} ], [ 200, undef ], "$name: a stream" or diag $r->{body};
     is Tee::Signed::check($key, 'chat', $body, $r->{body}, stream => 1), undef, "$name: truly, a stream";
+}
+
+# -- events that a key has signed, where nothing streams: no client reads them as an answer
+
+for my $case ([ completions => '/completions', '{"model":"m","prompt":"p"}' ], [ web_search => '/web_search', '{"query":"q"}' ]) {
+    my ($endpoint, $to, $asked) = @$case;
+    my @signed = @plain;
+    $signed[4] = 'data: ' . Tee::Signed::attach($key, $endpoint, $asked, parse($plain[4] =~ s/^data: //r), text => 'The answer is xyzzy.') . "\n\n";
+
+    for my $in ('/v1', '/stream', '/unbuffered') {
+        my $r = $t->post("$in$to", 'application/json', $asked, [ 'X-Script' => $m->stream([@signed]) ]);
+        is_deeply [ $r->{status}, $r->json->{reason} ], [ 502, 'unsigned' ], "$in: events for $endpoint";
+        unlike $r->{body}, qr/xyzzy|data:/, "$in: nothing of them";
+    }
+}
+
+# -- trailers: of the upstream, which nginx passes since 1.27.2 if told to, none is signed
+
+{
+    my @chunks = map sprintf("%x\r\n%s\r\n", length $_, $_), @events;
+    my $script = $m->says([ send => "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" ],
+        map([ send => $_ ], @chunks), [ send => "0\r\nX-Theirs: forged\r\nX-TEE-Verified: forged\r\n\r\n" ]);
+
+    for my $in ('/trailers', '/trailers-held') {
+        my $c = $t->client;
+        $c->send_request(POST => "$in$chat", [ 'Content-Type' => 'application/json', 'X-Script' => $script, TE => 'trailers', Connection => 'close, TE' ], $body);
+        my $in_all = $c->read_all;
+        like $in_all, qr/DONE\].*\r\n0\r\nX-Ours: kept\r\n\r\n\z/s, "$in: trailers of nginx" if $in eq '/trailers';
+        like $in_all, qr/DONE\]/, "$in: an answer";
+        unlike $in_all, qr/forged/, "$in: and none of the upstream";
+    }
+
+    my $r = $two->post($body, path => "/trailers$chat", type => 'application/json', relay => [ 'X-Script' => $script, TE => 'trailers' ]);
+    is $r->{body}, join('', @events), 'HTTP/2: an answer with trailers';
+    unlike $r->{head}, qr/forged/, 'HTTP/2: of which none is of the upstream';
 }
 
 $t->finish;
