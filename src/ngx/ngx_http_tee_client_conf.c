@@ -564,6 +564,10 @@ ngx_http_tee_client_check(ngx_conf_t *cf,
         ngx_http_tee_problem_openai(cf);
     }
 
+    if (conf->whom->keys) {
+        ngx_http_tee_client_keys_relay(conf->whom->keys, &ucf->upstream->host);
+    }
+
     if (conf->whom->choice) {
         conf->whom->choice->used = 1;
 

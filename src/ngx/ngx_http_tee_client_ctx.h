@@ -57,6 +57,7 @@ typedef struct {
     /* of a URL, whose text is from malloc() */
     ngx_http_tee_server_t         *server;
     ngx_str_t                      trusted;
+    unsigned                       apart:1;    /* not where a relay is */
 
     /* of this worker */
     ngx_pool_t                    *pool;
@@ -64,6 +65,7 @@ typedef struct {
     ngx_event_t                    timer;
     ngx_msec_t                     asked;
     ngx_uint_t                     failures;
+    unsigned                       hurried:1;
 } ngx_http_tee_client_list_t;
 
 
@@ -287,6 +289,11 @@ ngx_uint_t ngx_http_tee_client_usable(ngx_http_tee_client_choice_t *choice,
 ngx_http_tee_client_keys_t *ngx_http_tee_client_keys(ngx_conf_t *cf,
     ngx_array_t *lists);
 
+/* A location that uses them has its relay there. */
+
+void ngx_http_tee_client_keys_relay(ngx_http_tee_client_keys_t *keys,
+    ngx_str_t *host);
+
 ngx_int_t ngx_http_tee_client_keys_start(ngx_cycle_t *cycle,
     ngx_http_tee_client_keys_t *keys);
 void ngx_http_tee_client_keys_stop(ngx_http_tee_client_keys_t *keys);
@@ -348,10 +355,16 @@ void ngx_http_tee_client_list_stop(ngx_http_tee_client_list_t *list);
 /* NGX_AGAIN: it is asked for; NGX_DECLINED: not now, perhaps later; "soon" is
  * in seconds since it was last asked for. */
 
-#define NGX_HTTP_TEE_CLIENT_HURRY  5
-
 ngx_int_t ngx_http_tee_client_list_ask(ngx_http_tee_client_list_t *list,
     ngx_msec_t soon);
+
+/*
+ * The same because of a request.  Who sees the address of the one who fetches,
+ * and that a request has come, must not learn that they are one: what is not
+ * where the relay is, which knows the address, is asked later, by chance.
+ */
+
+ngx_int_t ngx_http_tee_client_list_hurry(ngx_http_tee_client_list_t *list);
 
 /* All of a list or nothing (RFC 9458, 3.2): those of its keys, in their order,
  * that can be used; there is one with TEE_OK. */

@@ -19,6 +19,13 @@
 #define NGX_HTTP_TEE_CLIENT_FRESH_MIN  60
 #define NGX_HTTP_TEE_CLIENT_FRESH_MAX  86400
 
+/* Because of a request it is asked at most so often, in seconds; if it is not
+ * where the relay is, between these two later. */
+
+#define NGX_HTTP_TEE_CLIENT_HURRY      5
+#define NGX_HTTP_TEE_CLIENT_LATER      60
+#define NGX_HTTP_TEE_CLIENT_LATEST     300
+
 /* After a failure it is asked again soon; each one more doubles the time. */
 
 #define NGX_HTTP_TEE_CLIENT_RETRY_MAX  300
@@ -270,6 +277,7 @@ static void
 ngx_http_tee_client_list_send(ngx_http_tee_client_list_t *list)
 {
     list->asked = ngx_current_msec;
+    list->hurried = 0;
 
     ngx_http_tee_fetch_send(list->fetch, "application/ohttp-keys", NULL, 0);
 }
@@ -303,6 +311,37 @@ ngx_http_tee_client_list_ask(ngx_http_tee_client_list_t *list,
     ngx_http_tee_client_list_send(list);
 
     return NGX_AGAIN;
+}
+
+
+ngx_int_t
+ngx_http_tee_client_list_hurry(ngx_http_tee_client_list_t *list)
+{
+    time_t  later;
+
+    if (!list->apart) {
+        return ngx_http_tee_client_list_ask(list, NGX_HTTP_TEE_CLIENT_HURRY);
+    }
+
+    if (list->fetch == NULL || list->fetch->active || list->failures
+        || list->hurried)
+    {
+        return NGX_DECLINED;
+    }
+
+    list->hurried = 1;
+
+    later = NGX_HTTP_TEE_CLIENT_LATER
+            + ngx_random() % (NGX_HTTP_TEE_CLIENT_LATEST
+                              - NGX_HTTP_TEE_CLIENT_LATER);
+
+    if ((ngx_msec_int_t) (list->timer.timer.key - ngx_current_msec)
+        > (ngx_msec_int_t) later * 1000)
+    {
+        ngx_http_tee_client_list_again(list, later);
+    }
+
+    return NGX_DECLINED;
 }
 
 

@@ -101,6 +101,40 @@ ngx_http_tee_client_keys_named(ngx_http_tee_client_keys_t *keys,
 }
 
 
+void
+ngx_http_tee_client_keys_relay(ngx_http_tee_client_keys_t *keys,
+    ngx_str_t *host)
+{
+    ngx_str_t                     name, *own;
+    ngx_uint_t                    i;
+    ngx_http_tee_client_list_t  **list;
+
+    name = *host;
+
+    if (name.len > 2 && name.data[0] == '[') {
+        name.data++;
+        name.len -= 2;
+    }
+
+    list = keys->lists.elts;
+
+    for (i = 0; i < keys->lists.nelts; i++) {
+
+        if (list[i]->server == NULL) {
+            continue;
+        }
+
+        own = &list[i]->server->host;
+
+        if (own->len != name.len
+            || ngx_strncasecmp(own->data, name.data, name.len) != 0)
+        {
+            list[i]->apart = 1;
+        }
+    }
+}
+
+
 ngx_int_t
 ngx_http_tee_client_keys_start(ngx_cycle_t *cycle,
     ngx_http_tee_client_keys_t *keys)
@@ -290,7 +324,12 @@ ngx_http_tee_client_keys_fetched(ngx_http_tee_client_keys_t *keys,
         /* what the others have said may be old */
 
         if (keys->differ && !was && list[i] != fetched) {
-            (void) ngx_http_tee_client_list_ask(list[i], 0);
+
+            /* this one may have been fetched because of a request */
+
+            (void) (list[i]->apart && !fetched->apart
+                    ? ngx_http_tee_client_list_hurry(list[i])
+                    : ngx_http_tee_client_list_ask(list[i], 0));
         }
 
         active |= list[i]->fetch && list[i]->fetch->active;
@@ -361,8 +400,7 @@ ngx_http_tee_client_keys_hurry(ngx_http_tee_client_keys_t *keys)
     list = keys->lists.elts;
 
     for (i = 0; i < keys->lists.nelts; i++) {
-        (void) ngx_http_tee_client_list_ask(list[i],
-                                            NGX_HTTP_TEE_CLIENT_HURRY);
+        (void) ngx_http_tee_client_list_hurry(list[i]);
     }
 }
 
@@ -378,9 +416,7 @@ ngx_http_tee_client_keys_wait(ngx_http_tee_client_keys_t *keys,
     list = keys->lists.elts;
 
     for (i = 0; i < keys->lists.nelts; i++) {
-        if (ngx_http_tee_client_list_ask(list[i], NGX_HTTP_TEE_CLIENT_HURRY)
-            == NGX_AGAIN)
-        {
+        if (ngx_http_tee_client_list_hurry(list[i]) == NGX_AGAIN) {
             asked = 1;
         }
     }
