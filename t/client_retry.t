@@ -50,7 +50,7 @@ my %first = (
 sub respond {
     my ($conn, $r) = @_;
     my ($again, $status, $type, $content, $how) = @$r;
-    return $conn->respond("$status X", [ 'Content-Type' => $type, 'Retry-After' => 7 ], $content) unless $how;
+    return $conn->respond("$status X", [ 'Content-Type' => $type, 'Retry-After' => 7, 'Content-Encoding' => 'identity' ], $content) unless $how;
 
     if ($how eq 'length') {
         $conn->send("HTTP/1.1 $status X\r\nContent-Type: $type\r\nContent-Length: 100000\r\n\r\n$content");
@@ -93,6 +93,7 @@ my $roles = Tee::Roles->new(
 
         return respond($conn, $first{$name}) if $first{$name} && $turn == 1;
         return respond($conn, $first{unknown_tee}) if $name eq 'always';
+        return 0 if $name eq 'gone';
 
         if ($name eq 'waits' && $turn == 1) {
             spew("$dir/waits", 1);
@@ -105,10 +106,10 @@ my $roles = Tee::Roles->new(
         return $conn->respond("$r->{status} X", [ 'Content-Type' => $r->header('content-type') ], $r->{body});
     },
     http => <<'CONF',
-    log_format tee '$tee_client_id $upstream_status $status';
+    log_format tee '$tee_client_id $upstream_status $status $tee_error';
     upstream direct { tee_peers og id=$tee_client_id; }
 CONF
-    client => join('', map("location /$_/ { tee_client og; proxy_pass http://%%evil%%/$_; }\n", sort(keys %first), qw(waits always)), <<'CONF'),
+    client => join('', map("location /$_/ { tee_client og; proxy_pass http://%%evil%%/$_; }\n", sort(keys %first), qw(waits always gone)), <<'CONF'),
         location /off/ { tee_client og; tee_client_retry off; proxy_pass http://%%evil%%/unknown_tee/off; }
         location /pinned/ { tee_client og id=$http_x_wanted; proxy_pass http://%%evil%%/unknown_tee/pinned; }
         location /openai/ { tee_client og; tee_client_errors openai; proxy_pass http://%%evil%%/always/openai; }
@@ -184,6 +185,9 @@ is scalar(@seen = $evil->requests), 1, 'one request';
 $evil->forget;
 problem($roles->chat(path => '/pinned/chat/completions', headers => [ 'X-Wanted' => $dead->{id} ]), 404, 'relay_error', 'a TEE that has been asked for');
 is_deeply [ map "0x$_", ids($evil->requests) ], [ $dead->{id} ], 'is no other one';
+$evil->forget;
+problem($roles->chat(path => '/gone/chat/completions'), 502, 'http_error', 'a relay that ends without an answer');
+is scalar(@seen = $evil->requests), 1, 'may have had one made';
 
 # whoever leaves in between is not answered, and nothing is sent for it
 
@@ -212,7 +216,7 @@ $r = $roles->chat(path => '/direct/chat/completions');
 is_deeply [ $r->{status}, $r->json ], [ 200, { answer => 81 } ], 'another TEE is asked' or diag $r->{head}, $r->{body}, $t->log;
 is counter('retries'), $before + 1, 'counted';
 is active(), $roles->tee->{id}, 'and asked from now on';
-is slurp($t->dir . '/logs/direct.log'), "$roles->{tee}{id} 502 : 200 200\n", 'and logged';
+is slurp($t->dir . '/logs/direct.log'), "$roles->{tee}{id} 502 : 200 200 -\n", 'and logged';
 choose($dead->{id});
 problem($roles->chat(path => '/direct-off/chat/completions'), 502, 'peer_failed', 'tee_client_retry off');
 choose($dead->{id});
@@ -250,6 +254,8 @@ my %clock = (
     parameter => [ $then, 400, "$problem; charset=utf-8", $date, $at ],
     none => [ 0, 400, $problem, $date ],
     odd => [ 0, 400, $problem, $date, [ Date => 'yesterday' ] ],
+    epoch => [ 0, 400, $problem, $date, [ Date => 'Thu, 01 Jan 1970 00:00:00 GMT' ] ],
+    far => [ 0, 400, $problem, $date, [ Date => 'Fri, 31 Dec 9999 23:59:59 GMT' ], [ Age => 1 ] ],
     type => [ 0, 400, $plain, $date, $at ],
     status => [ 0, 403, $problem, $date, $at ],
     other => [ 0, 400, $problem, says(type => 'about:blank'), $at ],

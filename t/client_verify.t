@@ -58,6 +58,7 @@ CONF
 WITHIN
         location /$mode/ { tee_client og; tee_verify on; tee_verify_mode $mode; proxy_pass http://%%relay%%; }
         location /$mode/again/ { tee_client two; tee_verify on; tee_verify_mode $mode; proxy_pass https://direct/v1/ohttp; }
+        location /$mode/small/ { tee_client og; tee_verify on; tee_verify_mode $mode; tee_verify_buffer 1k; tee_verify_max_body 2k; proxy_pass http://%%relay%%; }
         location = /$mode/who { tee_client_health two; }
         location /$mode/away/ { tee_client two; proxy_pass http://%%evil%%/away; }
 CONF
@@ -121,7 +122,22 @@ for my $mode (qw(hold stream)) {
     is_deeply [ $r->{status}, scalar $r->header('x-tee-verified'), scalar $r->header('x-tee-id') ], [ 200, 'true', $tee->{id} ], "$mode: another one answers, and is verified"
         or diag $r->{head}, $r->{body}, $t->log;
 
+    # an answer that is refused in its middle is not broken
+
+    my $broken = $t->status->{counters}{client}{broken};
     my $c = $t->client;
+    my @events = Tee::Model::events([ map "word $_ " x 10, 1 .. 200 ]);
+    my $words = $model->stream([ @events[ 0 .. 150 ], \'wait', @events[ 151 .. $#events ] ]);
+
+    if ($mode eq 'hold') {
+        problem($roles->chat(client => $c, path => "/hold/small/chat/completions", model => $words, stream => 1), 502, 'too_large', 'hold: a stream that is too large');
+        is (($roles->chat(client => $c, path => $path) // {})->{status}, 200, 'hold: does not end the connection');
+    }
+
+    $model->go($words);
+    is $t->status->{counters}{client}{broken}, $broken, "$mode: and is not broken";
+
+    $c = $t->client;
     ok $roles->chat(client => $c, path => $path)->{status} == 200, "$mode: over one connection" for 1 .. 3;
     problem($roles->chat(client => $c, path => "/$mode/flip/chat/completions"), 502, 'broken_answer', "$mode: an attack");
     is $roles->chat(client => $c, path => $path)->{status}, 200, "$mode: and the connection goes on";

@@ -424,6 +424,13 @@ ngx_http_tee_client_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_tee_client_weigh(r, ctx, in);
     }
 
+    /* whoever verifies has put an error in its place */
+
+    if (ctx->begun && r->err_status) {
+        ctx->done = 1;
+        ngx_http_tee_client_stop(r, ctx);
+    }
+
     if (ctx->done || !ctx->opening) {
         return ngx_http_tee_chain_drop(r, in, ngx_http_next_body_filter);
     }

@@ -17,6 +17,11 @@
  */
 
 
+/* The end of the year 9999. */
+
+#define NGX_HTTP_TEE_CLIENT_MAX_DATE  253402300799
+
+
 static ngx_int_t ngx_http_tee_client_more(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, const char **why);
 static ngx_int_t ngx_http_tee_client_deliver(ngx_http_request_t *r,
@@ -492,6 +497,10 @@ ngx_http_tee_client_date(ngx_http_request_t *r,
         && tee_decimal(ngx_http_tee_str(value), 86400, &age) == TEE_OK)
     {
         date += (int64_t) age;
+    }
+
+    if (date <= 0 || date > NGX_HTTP_TEE_CLIENT_MAX_DATE) {
+        return NGX_DECLINED;
     }
 
     ctx->date = date;
