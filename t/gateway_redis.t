@@ -13,7 +13,7 @@ use IO::Socket::UNIX;
 use Tee::Ohttp;
 use Tee::Sealed;
 use Tee::Util qw(free_port);
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 my $key = Tee::Ohttp::keygen();
 my $secrets = scratch();
@@ -229,10 +229,11 @@ my @what = ("HTTP/1.1 400 Bad Request\r\n\r\n", "+OK\r\n" x 1000, ":1\r\n", "*1\
 my $server = fork // die "fork: $!\n";
 
 if (!$server) {
-    for (my $n = 0; my $s = $listener->accept; $n++) {
-        sysread $s, my $asked, 4096;
-        syswrite $s, $what[ $n % @what ];
-        sleep 0.1;
+    $SIG{PIPE} = 'IGNORE';
+
+    # until nginx has enough of it
+    for (my $n = 0; my $s = $listener->accept; ) {
+        syswrite $s, $what[ $n++ % @what ] while sysread $s, my $asked, 4096;
     }
 }
 
