@@ -114,6 +114,10 @@ like error("$client proxy_set_header X-A \"$_\";"), qr/would tell the relay/, "a
     for '$http_cookie', 'a${http_cookie}b', '$cookie_a', '$arg_a', '$args', '$query_string', '$request_uri', '$request', '$request_body', '$uri', '$host', '$remote_user', '$content_type',
         '$proxy_add_x_forwarded_for', '$remote_addr', '$binary_remote_addr', '$REMOTE_ADDR', '${Host}', '$1', 'a${1}', '$fastcgi_script_name', '$fastcgi_path_info', '$ssl_server_name', '$ssl_client_s_dn',
         '$slice_range', '$realpath_root', '$document_root', '$proxy_protocol_addr', '$scheme', '$request_id', '$tee_request_hash', '$sent_http_x', '$upstream_http_x', '$server_name$uri', '$made$args';
+like error("$client proxy_set_header X-A \$who;", $_->[0], $_->[1]), qr/would tell the relay/, "a name in $_->[2]"
+    for [ 'rewrite ^/(?<who>.*)$ /$who;', '', 'rewrite' ], [ 'server_name ~^(?<who>.+)\.test$;', '', 'server_name' ], [ 'if ($http_x ~ "(?<who>.)") { return 404; }', '', 'if' ],
+    [ '', 'map $http_x $mapped { ~(?<who>.) 1; }', 'map' ];
+like error('', "location ~ ^/v2/(?<who>.*) { $client proxy_set_header X-A \$who; }" =~ s{/relay}{}r), qr/would tell the relay/, 'a name in a location';
 like error("$client proxy_ssl_name $_;"), qr/"proxy_ssl_name" and "proxy_ssl_certificate" must not have variables/, "a name of a certificate: $_" for '$host', 'a.$server_name';
 like error("$client proxy_ssl_certificate keys/\$ssl_server_name.pem; proxy_ssl_certificate_key token;"), qr/must not have variables/, 'a certificate for each';
 like error("$client proxy_bind \$remote_addr transparent;"), qr/"proxy_bind" must not have variables/, 'an address of who asks';
@@ -123,6 +127,11 @@ like error("$client proxy_method GET;"), qr/would change what is sealed/, 'anoth
 like error("$client proxy_pass_request_headers off;"), qr/must be on/, 'no fields';
 like error("$client proxy_pass_request_body off;"), qr/must be on/, 'no body';
 like error("$client proxy_next_upstream error non_idempotent;"), qr/could send a sealed request twice/, 'more than one try';
+like error("$client proxy_intercept_errors on;"), qr/would believe the errors of a relay/, 'errors of a relay';
+like error("$client $_"), qr/nothing but "proxy_pass" may answer/, "another handler: $_"
+    for 'fastcgi_pass 127.0.0.1:1; fastcgi_param A $request_uri;', 'fastcgi_pass $http_x;', 'uwsgi_pass 127.0.0.1:1;', 'scgi_pass 127.0.0.1:1;', 'grpc_pass grpc://127.0.0.1:1;', 'empty_gif;', 'stub_status;',
+    'if ($http_x) { fastcgi_pass 127.0.0.1:1; }';
+is error("fastcgi_pass 127.0.0.1:1; $client"), '', 'the last one of a location answers';
 like error("$client proxy_store on;"), qr/must not be stored/, 'a copy of answers';
 like error("$client proxy_cache c;", '', 'proxy_cache_path cache keys_zone=c:1m;'), qr/must not be stored/, 'a cache';
 

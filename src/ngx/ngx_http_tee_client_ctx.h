@@ -134,6 +134,7 @@ typedef struct {
     ngx_array_t                    keys;   /* ngx_http_tee_client_keys_t * */
     ngx_array_t                    lists;  /* ngx_http_tee_client_list_t * */
     ngx_uint_t                     own_variables;  /* of modules, the first */
+    ngx_http_handler_pt            proxy;      /* what "proxy_pass" sets */
 } ngx_http_tee_client_main_conf_t;
 
 
@@ -246,7 +247,7 @@ char *ngx_http_tee_client_target(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_tee_client_pass_header(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* With what else the location says, nothing may leave in clear. */
+/* safe: with what else the location says, nothing may leave in clear. */
 
 char *ngx_http_tee_client_check(ngx_conf_t *cf,
     ngx_http_tee_client_loc_conf_t *conf);
