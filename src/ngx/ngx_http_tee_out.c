@@ -10,6 +10,10 @@
 
 #define NGX_HTTP_TEE_HELD_LEAST  4096
 
+/* What is larger grows in longer steps. */
+
+#define NGX_HTTP_TEE_HELD_MOVED  (1024 * 1024)
+
 
 static ngx_buf_t *ngx_http_tee_out_last(ngx_http_tee_out_t *o);
 static void ngx_http_tee_held_cleanup(void *data);
@@ -387,6 +391,13 @@ ngx_http_tee_held_add(ngx_http_request_t *r, ngx_http_tee_held_t *h,
     if (len > h->room - h->len) {
 
         room = ngx_max(h->room * 2, h->len + len);
+
+        /* moving it takes long; what is not touched takes no memory */
+
+        if (room > NGX_HTTP_TEE_HELD_MOVED) {
+            room = room > max / 16 ? max : room * 16;
+        }
+
         room = ngx_min(ngx_max(room, NGX_HTTP_TEE_HELD_LEAST), max);
 
         data = ngx_alloc(room, r->connection->log);
