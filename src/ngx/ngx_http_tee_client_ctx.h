@@ -65,7 +65,6 @@ typedef struct {
     ngx_event_t                    timer;
     ngx_msec_t                     asked;
     ngx_uint_t                     failures;
-    unsigned                       hurried:1;
 } ngx_http_tee_client_list_t;
 
 
@@ -362,7 +361,7 @@ ngx_int_t ngx_http_tee_client_list_ask(ngx_http_tee_client_list_t *list,
 /*
  * The same because of a request.  Who sees the address of the one who fetches,
  * and that a request has come, must not learn that they are one: what is not
- * where the relay is, which knows the address, is asked later, by chance.
+ * where the relay is, which knows the address, is asked when it is due only.
  */
 
 ngx_int_t ngx_http_tee_client_list_hurry(ngx_http_tee_client_list_t *list);

@@ -19,12 +19,9 @@
 #define NGX_HTTP_TEE_CLIENT_FRESH_MIN  60
 #define NGX_HTTP_TEE_CLIENT_FRESH_MAX  86400
 
-/* Because of a request it is asked at most so often, in seconds; if it is not
- * where the relay is, between these two later. */
+/* Because of a request it is asked at most so often, in seconds. */
 
 #define NGX_HTTP_TEE_CLIENT_HURRY      5
-#define NGX_HTTP_TEE_CLIENT_LATER      60
-#define NGX_HTTP_TEE_CLIENT_LATEST     300
 
 /* After a failure it is asked again soon; each one more doubles the time. */
 
@@ -277,7 +274,6 @@ static void
 ngx_http_tee_client_list_send(ngx_http_tee_client_list_t *list)
 {
     list->asked = ngx_current_msec;
-    list->hurried = 0;
 
     ngx_http_tee_fetch_send(list->fetch, "application/ohttp-keys", NULL, 0);
 }
@@ -317,31 +313,9 @@ ngx_http_tee_client_list_ask(ngx_http_tee_client_list_t *list,
 ngx_int_t
 ngx_http_tee_client_list_hurry(ngx_http_tee_client_list_t *list)
 {
-    time_t  later;
-
-    if (!list->apart) {
-        return ngx_http_tee_client_list_ask(list, NGX_HTTP_TEE_CLIENT_HURRY);
-    }
-
-    if (list->fetch == NULL || list->fetch->active || list->failures
-        || list->hurried)
-    {
-        return NGX_DECLINED;
-    }
-
-    list->hurried = 1;
-
-    later = NGX_HTTP_TEE_CLIENT_LATER
-            + ngx_random() % (NGX_HTTP_TEE_CLIENT_LATEST
-                              - NGX_HTTP_TEE_CLIENT_LATER);
-
-    if ((ngx_msec_int_t) (list->timer.timer.key - ngx_current_msec)
-        > (ngx_msec_int_t) later * 1000)
-    {
-        ngx_http_tee_client_list_again(list, later);
-    }
-
-    return NGX_DECLINED;
+    return list->apart ? NGX_DECLINED
+                       : ngx_http_tee_client_list_ask(list,
+                                                   NGX_HTTP_TEE_CLIENT_HURRY);
 }
 
 
@@ -439,7 +413,7 @@ static time_t
 ngx_http_tee_client_list_fresh(ngx_http_tee_client_list_t *list,
     ngx_http_tee_fetch_t *f)
 {
-    time_t  fresh;
+    time_t  fresh, max;
 
     list->failures = 0;
 
@@ -448,7 +422,13 @@ ngx_http_tee_client_list_fresh(ngx_http_tee_client_list_t *list,
     }
 
     fresh = f->h1.max_age > f->h1.age ? f->h1.max_age - f->h1.age : 0;
-    fresh = ngx_min(fresh, NGX_HTTP_TEE_CLIENT_FRESH_MAX);
+
+    /* what is not asked in between must not be wrong for long */
+
+    max = list->apart ? NGX_HTTP_TEE_CLIENT_FRESH
+                      : NGX_HTTP_TEE_CLIENT_FRESH_MAX;
+
+    fresh = ngx_min(fresh, max);
 
     return ngx_max(fresh, NGX_HTTP_TEE_CLIENT_FRESH_MIN);
 }
