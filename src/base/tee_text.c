@@ -146,23 +146,21 @@ tee_base64_decode(tee_str_t in, uint8_t *out, size_t *len)
 static uint8_t
 tee_base64_digit(uint8_t ch)
 {
-    if (ch >= 'A' && ch <= 'Z') {
-        return (uint8_t) (ch - 'A');
-    }
+#define X  TEE_TEXT_BAD
 
-    if (ch >= 'a' && ch <= 'z') {
-        return (uint8_t) (ch - 'a' + 26);
-    }
+    /* from '+' to 'z' */
 
-    if (ch >= '0' && ch <= '9') {
-        return (uint8_t) (ch - '0' + 52);
-    }
+    static const uint8_t  digits[80] = {
+        62,  X,  X,  X, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61,  X,
+         X,  X,  X,  X,  X,  X,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9,
+        10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+         X,  X,  X,  X,  X,  X, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35,
+        36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51
+    };
 
-    if (ch == '+') {
-        return 62;
-    }
+#undef X
 
-    return ch == '/' ? 63 : TEE_TEXT_BAD;
+    return ch >= '+' && ch <= 'z' ? digits[ch - '+'] : TEE_TEXT_BAD;
 }
 
 

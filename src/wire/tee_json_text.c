@@ -19,6 +19,7 @@ static tee_rc_t tee_json_text_bytes(tee_str_t text);
 static int tee_json_text_unit(tee_str_t text, size_t pos, unsigned *unit);
 
 static size_t tee_json_text_rewrite(tee_str_t in, uint8_t *to, int *changed);
+static size_t tee_json_text_plain(tee_str_t in, size_t pos);
 static size_t tee_json_text_escape(tee_str_t in, size_t pos, uint8_t half[3],
     tee_str_t *put);
 static size_t tee_json_text_word(tee_str_t in, size_t pos, tee_str_t *put);
@@ -193,7 +194,11 @@ tee_json_text_rewrite(tee_str_t in, uint8_t *to, int *changed)
         } else if (string && ch == '\\') {
             used = tee_json_text_escape(in, i, half, &put);
 
-        } else if (!string && (ch == 'E' || ch == 'I' || ch == 'N')) {
+        } else if (string) {
+            used = tee_json_text_plain(in, i);
+            put.len = used;
+
+        } else if (ch == 'E' || ch == 'I' || ch == 'N') {
             used = tee_json_text_word(in, i, &put);
         }
 
@@ -207,6 +212,23 @@ tee_json_text_rewrite(tee_str_t in, uint8_t *to, int *changed)
     }
 
     return n;
+}
+
+
+/* How far a string goes on without anything that means something. */
+
+static size_t
+tee_json_text_plain(tee_str_t in, size_t pos)
+{
+    size_t  i;
+
+    for (i = pos; i < in.len; i++) {
+        if (in.data[i] == '"' || in.data[i] == '\\') {
+            break;
+        }
+    }
+
+    return i - pos;
 }
 
 
