@@ -9,6 +9,7 @@ use Tee::Roles;
 use Tee::Test;
 
 use JSON::PP;
+use Socket qw(SOL_SOCKET SO_RCVBUF);
 
 my $json = JSON::PP->new->utf8->canonical;
 my ($sign) = Tee::Cert::signing_key('one');
@@ -141,6 +142,21 @@ for my $mode (qw(hold stream)) {
     ok $roles->chat(client => $c, path => $path)->{status} == 200, "$mode: over one connection" for 1 .. 3;
     problem($roles->chat(client => $c, path => "/$mode/flip/chat/completions"), 502, 'broken_answer', "$mode: an attack");
     is $roles->chat(client => $c, path => $path)->{status}, 200, "$mode: and the connection goes on";
+}
+
+# what has been opened is not written to a file, however large it is
+
+{
+    my $c = $t->client;
+    setsockopt $c->{socket}, SOL_SOCKET, SO_RCVBUF, 16384;
+    $c->send_request(POST => '/hold/chat/completions', [ 'Content-Type' => 'application/json' ],
+        $json->encode({ model => $model->whole(Tee::Model::encode(Tee::Model::answer('xyzzy ' x 500_000))), messages => [ { role => 'user', content => 'x' } ] }));
+    my $head = $c->head;
+    is_deeply [ $head->{status}, scalar $head->header('x-tee-verified') ], [ 200, 'true' ], 'a large answer' or diag $head->{head};
+    my @files = grep { (readlink($_) // '') =~ m{^\Q@{[ $t->dir ]}\E/tmp/} && slurp($_) =~ /xyzzy xyzzy/ } map { glob "/proc/$_/fd/*" } $t->workers, $t->pid;
+    is scalar @files, 0, 'is held in memory';
+    my $text = $c->read_bytes($head->header('content-length'));
+    is length($text =~ s/.*"content": ?"((?:xyzzy )*)".*/$1/sr), 3_000_000, 'all of it';
 }
 
 # locations within

@@ -11,7 +11,8 @@
 
 
 /*
- * What is held of an answer: a few of them are large, and lie in a file.
+ * What is held of an answer: a few of them are large, and lie in a file, but
+ * for those that came sealed.
  */
 
 
@@ -37,7 +38,9 @@ ngx_http_tee_verify_keep(ngx_http_request_t *r,
 
     if (ctx->file == NULL) {
         kept = ngx_http_tee_held_add(r, &ctx->held, p, len,
-                                     ctx->conf->buffer);
+                                     ctx->conf->inner
+                                     ? (size_t) ctx->conf->max_body
+                                     : ctx->conf->buffer);
 
         if (kept != NGX_DECLINED) {
             return kept;
