@@ -308,4 +308,54 @@ for my $case ([ completions => '/completions', '{"model":"m","prompt":"p"}' ], [
 }
 
 $t->finish;
+
+# -- what is refused before its end: whoever asked gets an error, and the next
+# answer on the same connection, while the model goes on or says nothing more
+
+{
+    my $stop = scratch() . '/stop';
+    my $words = 'x' x 100_000;
+    my $two = qq(data: {"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}\n\n);
+    my $endless = Tee::Upstream->new(name => 'endless', cert => undef, handler => sub {
+        my ($conn, $request) = @_;
+        my ($what) = $request->{path} =~ m{^/(\w+)};
+        my $type = $what =~ /events/ ? 'text/event-stream' : 'application/json';
+        $conn->send("HTTP/1.1 200 OK\r\nContent-Type: $type\r\nTransfer-Encoding: chunked\r\n\r\n");
+        $conn->send_chunk($what =~ /events/ ? $two x 20 : qq({"choices":[{"message":{"content":"$words"}}]}));
+        return $conn->send("0\r\n\r\n") if $what =~ /whole/;
+        wait_until { -e $stop } 30;
+        return 0;
+    });
+    my @ways = map { my $way = $_; map [ "$_-$way", $_, $way ], qw(hold stream sign) } qw(on off);
+    my %how = (hold => 'tee_verify key=a.pem; tee_verify_buffer 1k; tee_verify_max_body 4k;', stream => 'tee_verify key=a.pem; tee_verify_mode stream;', sign => 'tee_sign a; tee_sign_buffer 10k;');
+    my $t = Tee::Nginx->new(
+        files => { 'a.pem' => $key->export_key_pem('public_x509'), 'a.key' => slurp($file) },
+        vars => { endless => $endless->port },
+        http => join '', <<'CONF', map("    location /$_->[0]/ { $how{$_->[1]} proxy_buffering $_->[2]; proxy_pass http://127.0.0.1:%%endless%%/; }\n", @ways), "} keepalive_timeout 600s;\n");
+    tee_sign_key a a.key;
+    proxy_http_version 1.1;
+    proxy_read_timeout 600s; proxy_send_timeout 600s; send_timeout 600s;
+    server {
+        listen 127.0.0.1:%%PORT_http%%;
+        location = /ok { return 200 ok; }
+CONF
+
+    for my $way (@ways) {
+        my ($path, $how) = @$way;
+
+        for my $what ($how eq 'stream' ? qw(events events_whole) : $how eq 'hold' ? qw(events json json_whole) : qw(json json_whole)) {
+            my $c = $t->client;
+            $c->send_request(POST => "/$path/$what$chat", [ 'Content-Type' => 'application/json' ], $body);
+            my $r = eval { $c->response };
+            is $r && $r->{status}, 502, "$path: $what: is refused" or next;
+            $c->send_request(GET => '/ok');
+            $r = eval { $c->response };
+            is $r && $r->{body}, 'ok', "$path: $what: and the next one is answered";
+        }
+    }
+
+    spew($stop, 1);
+    $t->finish;
+}
+
 done_testing;

@@ -36,8 +36,6 @@ static ngx_int_t ngx_http_tee_client_broken(ngx_http_request_t *r,
 static ngx_int_t ngx_http_tee_client_send_error(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_uint_t status);
 static void ngx_http_tee_client_reset(ngx_http_request_t *r);
-static void ngx_http_tee_client_stop(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx);
 #if (nginx_version >= 1029000)
 static ngx_int_t ngx_http_tee_client_early_hints_filter(
     ngx_http_request_t *r);
@@ -366,7 +364,7 @@ ngx_http_tee_client_weigh(ngx_http_request_t *r,
         }
     }
 
-    ngx_http_tee_client_stop(r, ctx);
+    ngx_http_tee_chain_enough(r, &ctx->in);
 
     return ngx_http_tee_client_pass_error(r, ctx);
 }
@@ -428,7 +426,7 @@ ngx_http_tee_client_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     if (ctx->begun && r->err_status) {
         ctx->done = 1;
-        ngx_http_tee_client_stop(r, ctx);
+        ngx_http_tee_chain_enough(r, &ctx->in);
     }
 
     if (ctx->done || !ctx->opening) {
@@ -505,7 +503,7 @@ ngx_http_tee_client_begin(ngx_http_request_t *r,
 
     if (r->header_only) {
         ctx->done = 1;
-        ngx_http_tee_client_stop(r, ctx);
+        ngx_http_tee_chain_enough(r, &ctx->in);
     }
 
     return NGX_OK;
@@ -533,7 +531,7 @@ ngx_http_tee_client_broken(ngx_http_request_t *r,
 
     ctx->done = 1;
 
-    ngx_http_tee_client_stop(r, ctx);
+    ngx_http_tee_chain_enough(r, &ctx->in);
 
     if (r->header_sent) {
 
@@ -627,40 +625,6 @@ ngx_http_tee_client_reset(ngx_http_request_t *r)
     {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, ngx_socket_errno,
                       "tee client: setsockopt(SO_LINGER) failed");
-    }
-}
-
-
-/*
- * There may be more of it, without an end: the proxy takes it for complete,
- * once its buffers are empty, and its connection, which is not at the end of a
- * response, is closed.
- */
-
-static void
-ngx_http_tee_client_stop(ngx_http_request_t *r,
-    ngx_http_tee_client_ctx_t *ctx)
-{
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    while (ctx->in) {
-        cl = ctx->in;
-        b = cl->buf;
-
-        b->pos = b->last;
-
-        if (b->in_file) {
-            b->file_pos = b->file_last;
-        }
-
-        ctx->in = cl->next;
-        ngx_free_chain(r->pool, cl);
-    }
-
-    if (r->upstream) {
-        r->upstream->length = 0;
-        r->upstream->keepalive = 0;
     }
 }
 

@@ -16,6 +16,7 @@
 
 
 static ngx_buf_t *ngx_http_tee_out_last(ngx_http_tee_out_t *o);
+static void ngx_http_tee_chain_consume(ngx_chain_t *in);
 static void ngx_http_tee_held_cleanup(void *data);
 
 
@@ -305,14 +306,52 @@ ngx_http_tee_chain_end(ngx_http_request_t *r,
 }
 
 
-ngx_int_t
-ngx_http_tee_chain_drop(ngx_http_request_t *r, ngx_chain_t *in,
-    ngx_http_output_body_filter_pt next)
+void
+ngx_http_tee_chain_enough(ngx_http_request_t *r, ngx_chain_t **in)
+{
+    ngx_http_upstream_t  *u;
+
+    /* whoever proxies waits for its buffers */
+
+    ngx_http_tee_chain_consume(*in);
+    *in = NULL;
+
+    u = r->upstream;
+
+    if (u == NULL || u->cleanup == NULL) {
+        return;
+    }
+
+    u->keepalive = 0;
+
+    if (!u->header_sent) {
+        return;
+    }
+
+    if (u->buffering) {
+        u->pipe->upstream_done = 1;
+
+    } else {
+        u->length = 0;
+    }
+}
+
+
+static void
+ngx_http_tee_chain_consume(ngx_chain_t *in)
 {
     for ( /* void */ ; in; in = in->next) {
         in->buf->pos = in->buf->last;
         in->buf->file_pos = in->buf->file_last;
     }
+}
+
+
+ngx_int_t
+ngx_http_tee_chain_drop(ngx_http_request_t *r, ngx_chain_t *in,
+    ngx_http_output_body_filter_pt next)
+{
+    ngx_http_tee_chain_consume(in);
 
     if (r->connection->error) {
         return NGX_ERROR;

@@ -94,6 +94,15 @@ ngx_int_t ngx_http_tee_chain_add(ngx_http_request_t *r, ngx_chain_t **chain,
 ngx_int_t ngx_http_tee_chain_end(ngx_http_request_t *r,
     ngx_http_output_body_filter_pt next);
 
+/*
+ * Nothing more of a response is wanted, though there may be more, and no end of
+ * it: takes away what is left in "in", and tells whoever proxies that this was
+ * all.  Its connection, which is not at the end of a response, is not used
+ * again.
+ */
+
+void ngx_http_tee_chain_enough(ngx_http_request_t *r, ngx_chain_t **in);
+
 /* A body filter that has done its part swallows what still comes. */
 
 ngx_int_t ngx_http_tee_chain_drop(ngx_http_request_t *r, ngx_chain_t *in,

@@ -756,6 +756,10 @@ ngx_http_tee_sign_refuse(ngx_http_request_t *r, ngx_http_tee_sign_ctx_t *ctx,
 
     ngx_http_tee_held_free(&ctx->held);
 
+    /* the client waits for its next response */
+
+    ngx_http_tee_chain_enough(r, &ctx->in);
+
     r->headers_out.status = NGX_HTTP_BAD_GATEWAY;
     r->err_status = NGX_HTTP_BAD_GATEWAY;
 

@@ -43,7 +43,6 @@ static ngx_int_t ngx_http_tee_verify_send(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx);
 static ngx_int_t ngx_http_tee_verify_instead(ngx_http_request_t *r,
     ngx_http_tee_verify_ctx_t *ctx);
-static void ngx_http_tee_verify_enough(ngx_http_request_t *r);
 static void ngx_http_tee_verify_cleanup(void *data);
 #if (nginx_version >= 1029000)
 static ngx_int_t ngx_http_tee_verify_early_hints_filter(
@@ -385,6 +384,7 @@ ngx_http_tee_verify_fields(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_tee_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    ngx_int_t                   rc;
     ngx_chain_t                *cl;
     ngx_http_tee_verify_ctx_t  *ctx;
 
@@ -416,8 +416,8 @@ ngx_http_tee_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
             return ngx_http_next_body_filter(r, in);
         }
 
-        ngx_http_tee_verify_enough(r);
-        return ngx_http_tee_chain_drop(r, in, ngx_http_next_body_filter);
+        ngx_http_tee_chain_enough(r, &in);
+        return ngx_http_tee_chain_drop(r, NULL, ngx_http_next_body_filter);
 
     case NGX_HTTP_TEE_VERIFY_RELEASE:
         return ngx_http_tee_verify_send(r, ctx);
@@ -441,7 +441,13 @@ ngx_http_tee_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     if (ctx->state == NGX_HTTP_TEE_VERIFY_HOLD) {
-        return ngx_http_tee_verify_hold(r, ctx, in);
+        rc = ngx_http_tee_verify_hold(r, ctx, in);
+
+        if (ctx->state == NGX_HTTP_TEE_VERIFY_DONE) {
+            ngx_http_tee_chain_enough(r, &in);
+        }
+
+        return rc;
     }
 
     if (ngx_http_tee_chain_add(r, &ctx->in, in) != NGX_OK) {
@@ -740,7 +746,10 @@ ngx_http_tee_verify_instead(ngx_http_request_t *r,
     ctx->state = NGX_HTTP_TEE_VERIFY_DONE;
 
     ngx_http_tee_held_free(&ctx->held);
-    ngx_http_tee_verify_enough(r);
+
+    /* the client waits for its next response */
+
+    ngx_http_tee_chain_enough(r, &ctx->in);
 
     /* that of another location has been dealt with by coming here */
 
@@ -753,33 +762,6 @@ ngx_http_tee_verify_instead(ngx_http_request_t *r,
     }
 
     return ngx_http_tee_chain_end(r, ngx_http_next_body_filter);
-}
-
-
-/*
- * The client has its whole response, and waits for the next one on this
- * connection: an upstream that goes on for ever must not keep it.
- */
-
-static void
-ngx_http_tee_verify_enough(ngx_http_request_t *r)
-{
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-
-    if (u == NULL || u->cleanup == NULL || !u->header_sent) {
-        return;
-    }
-
-    u->keepalive = 0;
-
-    if (u->buffering) {
-        u->pipe->upstream_done = 1;
-
-    } else {
-        u->length = 0;
-    }
 }
 
 
