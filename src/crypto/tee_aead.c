@@ -68,15 +68,12 @@ tee_crypto_new(const tee_alloc_t *alloc)
     crypto->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
     crypto->md = EVP_MD_CTX_new();
     crypto->p256 = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
-    crypto->x25519 = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
     crypto->peer_x25519 = tee_kem_peer("X25519", NULL);
     crypto->peer_p256 = tee_kem_peer("EC", "prime256v1");
 
     if (crypto->sha256 == NULL
         || crypto->md == NULL
         || crypto->p256 == NULL
-        || crypto->x25519 == NULL
-        || EVP_PKEY_fromdata_init(crypto->x25519) != 1
         || crypto->peer_x25519 == NULL
         || crypto->peer_p256 == NULL)
     {
@@ -112,7 +109,6 @@ tee_crypto_free(tee_crypto_t *crypto)
     EVP_MD_free(crypto->sha256);
     EVP_MD_CTX_free(crypto->md);
     EC_GROUP_free(crypto->p256);
-    EVP_PKEY_CTX_free(crypto->x25519);
     EVP_PKEY_free(crypto->peer_x25519);
     EVP_PKEY_free(crypto->peer_p256);
 

@@ -26,7 +26,6 @@ struct tee_crypto_s {
     EVP_MD               *sha256;
     EVP_MD_CTX           *md;
     EC_GROUP             *p256;
-    EVP_PKEY_CTX         *x25519;              /* makes keys */
 
     /* the other side of an agreement: each gets its bytes here */
     EVP_PKEY             *peer_x25519;

@@ -72,6 +72,10 @@ tee_hpke_key_new(tee_crypto_t *crypto, uint16_t kem, tee_str_t sk,
         rc = tee_xwing_key(k, sk.data);
     }
 
+    if (rc == TEE_OK) {
+        rc = tee_hpke_key_agree(k);
+    }
+
     ERR_pop_to_mark();
 
     if (rc != TEE_OK) {
@@ -85,50 +89,23 @@ tee_hpke_key_new(tee_crypto_t *crypto, uint16_t kem, tee_str_t sk,
 }
 
 
-/*
- * The public half is an agreement with the base point; RFC 7748, 6.1.  For
- * libcrypto to find it takes longer, unless it is told one, which it does not
- * look at when it agrees.
- */
-
 tee_rc_t
 tee_kem_x25519(tee_hpke_key_t *key, const uint8_t sk[32],
     uint8_t pk[TEE_KEM_X25519_LEN])
 {
-    uint8_t     secret[32], base[TEE_KEM_X25519_LEN] = { 9 };
-    tee_rc_t    rc;
-    tee_str_t   point;
-    OSSL_PARAM  params[3];
+    size_t  len;
 
-    memcpy(secret, sk, 32);
+    len = TEE_KEM_X25519_LEN;
 
-    params[0] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY,
-                                                  secret, 32);
-    params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
-                                                  base, sizeof(base));
-    params[2] = OSSL_PARAM_construct_end();
+    key->pkey = EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, sk, 32);
 
-    if (EVP_PKEY_fromdata(key->crypto->x25519, &key->pkey, EVP_PKEY_KEYPAIR,
-                          params)
-        != 1)
+    if (key->pkey == NULL
+        || EVP_PKEY_get_raw_public_key(key->pkey, pk, &len) != 1)
     {
-        key->pkey = NULL;
-        rc = TEE_NOMEM;
-
-    } else {
-        rc = tee_hpke_key_agree(key);
+        return TEE_NOMEM;
     }
 
-    if (rc == TEE_OK) {
-        point.len = sizeof(base);
-        point.data = base;
-
-        rc = tee_kem_dh(key->crypto, key, point, pk);
-    }
-
-    tee_wipe(secret, sizeof(secret));
-
-    return rc;
+    return TEE_OK;
 }
 
 
@@ -216,7 +193,7 @@ tee_hpke_key_p256_pkey(tee_hpke_key_t *key, const BIGNUM *sk)
     EVP_PKEY_CTX_free(ctx);
     tee_wipe(number, sizeof(number));
 
-    return rc == TEE_OK ? tee_hpke_key_agree(key) : rc;
+    return rc;
 }
 
 

@@ -67,7 +67,7 @@ TEE_MUST_CHECK tee_rc_t tee_kem_dh(tee_crypto_t *crypto,
     const tee_hpke_key_t *key, tee_str_t pk,
     uint8_t dh[TEE_KEM_SECRET_LEN]);
 
-/* Sets up the X25519 part of a key, and how it agrees. */
+/* Sets up the X25519 part of a key. */
 
 TEE_MUST_CHECK tee_rc_t tee_kem_x25519(tee_hpke_key_t *key,
     const uint8_t sk[32], uint8_t pk[TEE_KEM_X25519_LEN]);
