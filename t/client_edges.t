@@ -118,6 +118,7 @@ my %odd = (
     pseudo => [ 200, [ [@text], [ ':foo', 'b' ] ], 'hello' ],
     'pseudo-status' => [ 200, [ [ ':status', '500' ] ], 'hello' ],
     'pseudo-trailer' => [ 200, [ [@text] ], 'hello', [ [ ':foo', 'b' ] ] ],
+    verified => [ 200, [ [@text], map [ $_, 'forged' ], qw(X-TEE-Verified x-tee-id) ], 'hello', [ [ 'x-tee-verified', 'forged' ] ] ],
     trailers => [ 200, [ [@text] ], 'hello', [ [ 'x-t', '1' ], [ 'x-u', '2' ], map [ $_, 'forged' ], qw(content-length transfer-encoding host set-cookie content-type trailer connection cache-control) ] ],
 );
 
@@ -172,6 +173,10 @@ for my $form (qw(whole chunks bytes)) {
     ok $r->{status} == 502 || $r->{cut}, "$form: pseudo-trailer";
 
     is $t->request(GET => "/$form/fields", [ Accept => "\tone\t", Range => " \t bytes=0-1 \t" ])->{body}, 'accept=[one], range=[bytes=0-1]', "$form: blanks around values stay behind";
+
+    $r = $t->get("/$form/verified");
+    is $r->{status}, 200, "$form: a gateway that says it is verified";
+    unlike $r->{head}, qr/forged/, "$form: is not heard";
 
     next if $form eq 'whole';
     my $c = $t->client;

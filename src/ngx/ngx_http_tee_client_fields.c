@@ -21,12 +21,13 @@ static void ngx_http_tee_client_type(ngx_http_request_t *r,
     ngx_str_t *value);
 
 
-/* Of the answer itself, not of a peer that made it. */
+/* Of the answer itself, not of a peer that made it; and whether it is verified,
+ * a gateway cannot say. */
 
 static const char  *ngx_http_tee_client_own[] = {
     "server", "date", "content-length", "accept-ranges", "x-accel-redirect",
     "x-accel-expires", "x-accel-limit-rate", "x-accel-buffering",
-    "x-accel-charset", NULL
+    "x-accel-charset", "x-tee-verified", "x-tee-id", NULL
 };
 
 
