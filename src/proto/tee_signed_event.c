@@ -122,7 +122,7 @@ tee_signed_event_write(tee_write_t *w, tee_str_t event, tee_str_t text)
         line = tee_sse_line(&event, &all);
 
         if (!tee_sse_is_data(line, &data)) {
-            tee_write_bytes(w, all.data, all.len);
+            tee_write_bytes(w, line.data, line.len);
 
         } else if (first) {
             first = 0;
@@ -130,15 +130,18 @@ tee_signed_event_write(tee_write_t *w, tee_str_t event, tee_str_t text)
             tee_write_text(w, "data: ");
             tee_signed_event_put(w, text);
 
-            /* a CR would take the LF behind lines that are left out for its
-             * own, and the event would not end there */
+        } else {
+            continue;
+        }
 
-            if (lines > 1) {
-                tee_write_u8(w, '\n');
+        /* a CR would take the LF behind lines that are left out for its own,
+         * and the event would not end there */
 
-            } else {
-                tee_write_bytes(w, all.data + line.len, all.len - line.len);
-            }
+        if (lines > 1) {
+            tee_write_u8(w, '\n');
+
+        } else {
+            tee_write_bytes(w, all.data + line.len, all.len - line.len);
         }
     }
 }

@@ -376,7 +376,10 @@ events_changed(void)
         { "several lines", "id: 1\ndata: {\"choices\":\ndata:\n: x\r\n"
           "data: [{\"delta\":{\"content\":\"a\"}}]\ndata: }\nid: 2\n\n" DONE,
           "id: 1\ndata: {\"choices\":  [{\"delta\":{\"content\":\"a\"}}] }\n"
-          ": x\r\nid: 2\n\n" OWN("null") DONE, "a", TEE_OK },
+          ": x\nid: 2\n\n" OWN("null") DONE, "a", TEE_OK },
+        { "several lines, and another one that ends in another way",
+          "data:\rx:\rdata:1\n\ndata:2\n\n" DONE,
+          "data:  1\nx:\n\ndata: 2\n\n" OWN("null") DONE, "", TEE_OK },
         { "several lines with blanks", "data: {\"a\":\ndata: 1}\n\n" DONE,
           "data: {\"a\": 1}\n\n" OWN("null") DONE, "", TEE_OK },
         { "several lines, the last one", "data: {\"choices\":\n"
