@@ -174,6 +174,8 @@ for my $form (qw(whole chunks bytes)) {
 
     is $t->request(GET => "/$form/fields", [ Accept => "\tone\t", Range => " \t bytes=0-1 \t" ])->{body}, 'accept=[one], range=[bytes=0-1]', "$form: blanks around values stay behind";
 
+    is $t->request(GET => "/$form/fields", [ Accept => 'one', Range => 'bytes=0-1', Connection => 'x-y, Range', Connection => 'close' ])->{body}, 'accept=[one]', "$form: what is about the connection, too";
+
     $r = $t->get("/$form/verified");
     is $r->{status}, 200, "$form: a gateway that says it is verified";
     unlike $r->{head}, qr/forged/, "$form: is not heard";

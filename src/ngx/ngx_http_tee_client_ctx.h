@@ -470,6 +470,10 @@ ngx_int_t ngx_http_tee_client_fields(ngx_http_request_t *r,
 ngx_int_t ngx_http_tee_client_trailer(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, tee_str_t name, tee_str_t value);
 
+/* 1 if a comma-separated list, as that of Connection, names it. */
+
+ngx_uint_t ngx_http_tee_client_named(ngx_str_t *list, tee_str_t name);
+
 /* Of the response that was sealed, in the place of the relay's. */
 
 void ngx_http_tee_client_trailers(ngx_http_request_t *r,

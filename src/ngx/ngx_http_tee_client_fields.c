@@ -16,7 +16,6 @@ static ngx_int_t ngx_http_tee_client_put_field(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, ngx_keyval_t *field);
 static ngx_uint_t ngx_http_tee_client_dropped(ngx_http_tee_client_ctx_t *ctx,
     tee_str_t name);
-static ngx_uint_t ngx_http_tee_client_named(ngx_str_t *list, tee_str_t name);
 static void ngx_http_tee_client_type(ngx_http_request_t *r,
     ngx_str_t *value);
 
@@ -186,9 +185,7 @@ ngx_http_tee_client_dropped(ngx_http_tee_client_ctx_t *ctx, tee_str_t name)
 }
 
 
-/* 1 if a comma-separated list names it. */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_tee_client_named(ngx_str_t *list, tee_str_t name)
 {
     u_char  *p, *q, *last;

@@ -33,6 +33,8 @@ typedef struct {
 
 static tee_rc_t ngx_http_tee_client_message(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, tee_write_t *w);
+static ngx_uint_t ngx_http_tee_client_for_us(ngx_http_request_t *r,
+    ngx_str_t *name);
 static tee_str_t ngx_http_tee_client_trimmed(ngx_str_t *value);
 static void ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
     ngx_http_tee_client_ctx_t *ctx, tee_write_t *w);
@@ -195,6 +197,29 @@ ngx_http_tee_client_message(ngx_http_request_t *r,
 }
 
 
+/* RFC 9110, 7.6.1 */
+
+static ngx_uint_t
+ngx_http_tee_client_for_us(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  connection = ngx_string("connection");
+
+    for (i = 0; /* void */ ; i++) {
+        h = ngx_http_tee_field(&r->headers_in.headers, &connection, i);
+        if (h == NULL) {
+            return 0;
+        }
+
+        if (ngx_http_tee_client_named(&h->value, ngx_http_tee_str(name))) {
+            return 1;
+        }
+    }
+}
+
+
 /* RFC 9110, 5.6.3: nginx takes away what stands in front in HTTP/1, blanks but
  * no tabs. */
 
@@ -241,6 +266,10 @@ ngx_http_tee_client_inner_fields(ngx_http_request_t *r,
     }
 
     for (i = 0; i < n; i++) {
+
+        if (ngx_http_tee_client_for_us(r, &names[i])) {
+            continue;
+        }
 
         for (j = 0; /* void */ ; j++) {
             h = ngx_http_tee_field(&r->headers_in.headers, &names[i], j);
