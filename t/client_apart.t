@@ -14,7 +14,7 @@ my $cert = Tee::Cert->new(name => 'localhost', issuer => $ca, addresses => ['127
 my %server = map { my $name = $_; $name => Tee::Upstream->new(name => $name, cert => $cert, handler => sub {
     my ($conn) = @_;
     return $conn->respond('200 OK', [ 'Content-Type' => 'application/ohttp-keys' ], slurp("$dir/$name"));
-}) } qw(near apart);
+}) } qw(near apart eager);
 
 # an honest relay, before a gateway that says of all but its newest key that it
 # does not know it
@@ -33,7 +33,7 @@ my @key = map Tee::Ohttp::keygen(), 1 .. 3;
 
 # where the relay is, and under another name
 
-my %lists = (near => 'keys=https://127.0.0.1:%%near%%/', apart => 'keys=https://localhost:%%apart%%/', both => 'keys=https://127.0.0.1:%%near%%/ keys=https://localhost:%%apart%%/');
+my %lists = (near => 'keys=https://127.0.0.1:%%near%%/', eager => 'keys=https://localhost:%%eager%%/ eager', apart => 'keys=https://localhost:%%apart%%/', both => 'keys=https://127.0.0.1:%%near%%/ keys=https://localhost:%%apart%%/');
 
 my $roles = Tee::Roles->new(
     profile => 'rfc9458',
@@ -62,21 +62,23 @@ sub lists {
     return;
 }
 
-lists(1, qw(near apart));
+lists(1, qw(near apart eager));
 spew("$dir/newest", 1);
 $t->start;
-ok $t->await_log(qr/keys of "[^"]*" are there/, 2), 'there are keys';
+ok $t->await_log(qr/keys of "[^"]*" are there/, 3), 'there are keys';
 is $t->get("/$_")->{status}, 200, "to seal to: $_" for sort keys %lists;
 
 # there is another one
 
-lists(2, qw(near apart));
+lists(2, qw(near apart eager));
 spew("$dir/newest", 2);
 $relay->forget;
 problem($t->get('/apart'), 422, 'relay_error', 'a list of the gateway: a request with the old one fails');
 is_deeply [ $relay->notes ], [ '/apart 1' ], 'and is not sent again';
 eventually { $t->get('/near')->{status} == 200 } 'a list of the relay is fetched because of it', 20;
 is(($relay->notes)[-1], '/near 2', 'and used');
+eventually { $t->get('/eager')->{status} == 200 } 'and so is one of somebody else, if that is wanted', 20;
+is(($relay->notes)[-1], '/eager 2', 'and used');
 
 # what has become of the other list meanwhile
 

@@ -90,6 +90,8 @@ like error("tee_client og id=a id=b; $proxy"), qr/invalid parameter/, 'two ids';
 like error("tee_client keys_file=keys id=a; $proxy"), qr/with a registry only/, 'an id with keys';
 like error("tee_client keys_file=keys pcr=$pcr; $proxy"), qr/with a registry only/, 'a PCR with keys';
 like error("tee_client og chunked; $proxy"), qr/"chunked" with "profile=rfc9458" only/, 'chunks in the other profile';
+like error("tee_client og eager; $proxy"), qr/"eager" with "keys=" only/, 'a registry is asked as it is';
+like error("tee_client keys_file=keys eager eager; $proxy"), qr/invalid parameter "eager"/, 'twice';
 like error("tee_client og profile=rfc9458; $proxy"), qr/needs "tee_client_target"/, 'no target';
 like error("tee_client keys_file=keys; $proxy"), qr/needs "tee_client_target"/, 'no target for keys';
 like error("tee_client keys_file=$_; $proxy"), qr/no usable key in "DIR\/$_"/, "a list of keys: $_" for qw(keys.bad keys.none keys.aead keys.point keys.kem);

@@ -102,6 +102,10 @@ ngx_http_tee_client(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "takes \"id\" and \"pcr\" with a registry only";
     }
 
+    if (whom->eager && whom->keys == NULL) {
+        return "takes \"eager\" with \"keys=\" only";
+    }
+
     if (whom->profile == NGX_CONF_UNSET_UINT) {
         whom->profile = whom->keys ? NGX_HTTP_TEE_RFC9458
                                    : NGX_HTTP_TEE_OPENGRADIENT;
@@ -245,6 +249,10 @@ ngx_http_tee_client_parameter(ngx_conf_t *cf,
 
     } else if (ngx_strcmp(value->data, "chunked") == 0 && !whom->chunked) {
         whom->chunked = 1;
+        return NGX_CONF_OK;
+
+    } else if (ngx_strcmp(value->data, "eager") == 0 && !whom->eager) {
+        whom->eager = 1;
         return NGX_CONF_OK;
 
     } else if (ngx_strncmp(value->data, "id=", 3) == 0 && value->len > 3

@@ -101,6 +101,7 @@ typedef struct {
     ngx_http_complex_value_t      *id;
     ngx_uint_t                     profile;
     unsigned                       chunked:1;
+    unsigned                       eager:1;    /* to fetch keys */
 } ngx_http_tee_client_whom_t;
 
 

@@ -148,7 +148,7 @@ ngx_http_tee_client_check(ngx_conf_t *cf,
         ngx_http_tee_problem_openai(cf);
     }
 
-    if (conf->whom->keys) {
+    if (conf->whom->keys && !conf->whom->eager) {
         ngx_http_tee_client_keys_relay(conf->whom->keys, &ucf->upstream->host);
     }
 
