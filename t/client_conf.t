@@ -66,7 +66,7 @@ is error("tee_client_health og pcr=$pcr;"), '', 'health';
 is error('tee_client og; proxy_pass http://back/relay;'), '', 'an upstream';
 is error('tee_client og; proxy_pass https://back/relay; proxy_ssl_verify off;'), '', 'over TLS';
 is error("$client proxy_set_header Connection \"\"; proxy_set_header X-A \"\$server_name\"; proxy_set_header Host relay.test;"), '', 'fields that say nothing of an application';
-is error("$client proxy_set_header X-A \"$_\";"), '', "a field with $_" for '$hostname', '$proxy_host:$proxy_port', '${server_name}x', '$time_iso8601', '$tee_client_id $tee_client_endpoint$tee_client_pcr_hash';
+is error("$client proxy_set_header X-A \"$_\";"), '', "a field with $_" for '$hostname', '$proxy_host:$proxy_port', '${server_name}x', '$pid', '$tee_client_id $tee_client_endpoint$tee_client_pcr_hash';
 is error("$client proxy_set_header X-A \"\$$_\";", '', 'map $http_x $mapped { default a; } geo $geod { default 1; }'), '', "or what the configuration makes: $_" for 'mapped', 'geod';
 is error("set \$x a; $client proxy_set_header X-A \$x;"), '', 'or sets';
 is error("$client proxy_ssl_name a.test; proxy_bind 127.0.0.1; proxy_ssl_certificate ca.pem; proxy_ssl_certificate_key token;"), '', 'names and addresses that do not vary';

@@ -31,6 +31,8 @@ is error("$relay tee_relay_max_body 1m; tee_relay_pass_header PAYMENT-SIGNATURE 
 is error("$relay proxy_set_header Connection '';"), '', 'a field that says nothing';
 is error("$relay proxy_set_header Authorization 'Bearer secret';"), '', 'a credential of the relay';
 is error("$relay proxy_set_header X-PAYMENT \$http_x_payment; tee_relay_pass_header X-PAYMENT;"), '', 'a field that is to pass';
+is error("$relay proxy_set_header Authorization \$$_;"), '', "what says nothing of the client: $_" for qw(hostname proxy_host server_name tee_id tee_endpoint);
+is error("set \$made x; $relay proxy_set_header Authorization \$made;"), '', 'what the configuration makes';
 is error('tee_relay off; proxy_pass https://tee; proxy_set_header X-Real-IP $remote_addr;'), '',
     'a location that is no relay may say anything';
 
@@ -42,6 +44,8 @@ for my $field ('X-Real-IP $remote_addr', 'X-Forwarded-For $proxy_add_x_forwarded
     'Authorization $http_authorization', 'Authorization "Bearer ${remote_addr}"', 'Authorization $remote_user',
     'Host $host', 'Host $http_host', 'Accept $http_accept', 'X-Client-Cert $ssl_client_cert',
     'Authorization $ssl_client_fingerprint', 'Host $arg_x', 'Host $cookie_x', 'Accept $binary_remote_addr',
+    'Authorization $1', 'Authorization "Bearer ${1}"', 'Accept $fastcgi_script_name', 'Accept $document_root', 'Accept $slice_range', 'Accept $scheme',
+    'Accept $server_addr', 'Accept $msec', 'Accept $content_type', 'Accept $sent_http_x', 'Accept $upstream_http_x', 'Authorization $server_name$args',
     'Accept $connection', 'Accept $request_uri', 'Accept $realip_remote_addr', 'Accept $proxy_protocol_addr')
 {
     like error("$relay proxy_set_header $field;"), qr/tee_relay in location "\/ohttp".*proxy_set_header/,
@@ -64,6 +68,9 @@ my %ways = (
     'the body' => 'proxy_set_body $remote_addr;',
     'the method' => 'proxy_method $arg_method;',
     'another body' => 'proxy_set_body x;',
+    'a name of TLS' => 'proxy_ssl_name $http_host;',
+    'a certificate for each' => 'proxy_ssl_certificate $ssl_server_name.pem; proxy_ssl_certificate_key $ssl_server_name.key;',
+    'a part of the URI' => 'if ($request_uri ~ "(?<who>.)") { return 404; } proxy_set_header Authorization $who;',
 );
 
 for my $way (sort keys %ways) {

@@ -694,6 +694,20 @@ ngx_uint_t ngx_http_tee_headers_restore(ngx_http_request_t *r);
 tee_str_t ngx_http_tee_str(ngx_str_t *s);
 ngx_int_t ngx_http_tee_parse_id(ngx_str_t *s, u_char id[32]);
 ngx_module_t *ngx_http_tee_find_module(ngx_conf_t *cf, const char *name);
+
+/*
+ * 1 if a value has a variable that may be about a request or who has sent it.
+ * What the configuration makes of others, by "set" or "map", is not looked
+ * into.  The first one is called when all variables of modules are known.
+ */
+
+void ngx_http_tee_tells_init(ngx_conf_t *cf);
+ngx_uint_t ngx_http_tee_tells(ngx_conf_t *cf, ngx_str_t *value);
+
+/* Why a connection to the upstream could tell the same, or NULL. */
+
+const char *ngx_http_tee_shows(ngx_http_upstream_conf_t *ucf);
+
 void *ngx_http_tee_conf_value(ngx_conf_t *cf, const char *module,
     const char *directive);
 

@@ -133,7 +133,6 @@ typedef struct {
                                            /* ngx_http_tee_client_choice_t * */
     ngx_array_t                    keys;   /* ngx_http_tee_client_keys_t * */
     ngx_array_t                    lists;  /* ngx_http_tee_client_list_t * */
-    ngx_uint_t                     own_variables;  /* of modules, the first */
     ngx_http_handler_pt            proxy;      /* what "proxy_pass" sets */
 } ngx_http_tee_client_main_conf_t;
 

@@ -471,19 +471,13 @@ ngx_http_tee_client_variable(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_tee_client_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_core_main_conf_t        *cmcf;
-    ngx_http_tee_client_main_conf_t  *tcmcf;
-
     if (ngx_http_tee_add_variables(cf, ngx_http_tee_client_vars) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    /* all that the configuration makes comes behind these */
+    /* of our modules, this is the last one that has any */
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-    tcmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_client_module);
-
-    tcmcf->own_variables = cmcf->variables_keys->keys.nelts;
+    ngx_http_tee_tells_init(cf);
 
     return NGX_OK;
 }

@@ -21,36 +21,10 @@ static ngx_http_handler_pt ngx_http_tee_client_proxy(ngx_conf_t *cf,
 static const char *ngx_http_tee_client_unsafe(
     ngx_http_tee_client_loc_conf_t *conf, ngx_http_upstream_conf_t *ucf,
     ngx_http_core_loc_conf_t *clcf, ngx_http_handler_pt proxy);
-static const char *ngx_http_tee_client_unsafe_name(
-    ngx_http_upstream_conf_t *ucf);
-static ngx_uint_t ngx_http_tee_client_tells(ngx_conf_t *cf, ngx_str_t *value);
-static ngx_uint_t ngx_http_tee_client_may_tell(ngx_conf_t *cf,
-    ngx_str_t *name);
-static ngx_uint_t ngx_http_tee_client_captured(ngx_conf_t *cf,
-    ngx_http_variable_t *v);
 static void ngx_http_tee_client_warn(ngx_conf_t *cf,
     ngx_http_upstream_conf_t *ucf, ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_tee_client_here(ngx_http_upstream_srv_conf_t *us);
 static ngx_uint_t ngx_http_tee_client_loopback(ngx_addr_t *addr);
-
-
-/* Of nginx's own variables, those that say nothing of who asks, and what. */
-
-static ngx_str_t  ngx_http_tee_client_harmless[] = {
-    ngx_string("hostname"),
-    ngx_string("msec"),
-    ngx_string("nginx_version"),
-    ngx_string("pid"),
-    ngx_string("proxy_host"),
-    ngx_string("proxy_port"),
-    ngx_string("server_name"),
-    ngx_string("tee_client_endpoint"),
-    ngx_string("tee_client_id"),
-    ngx_string("tee_client_pcr_hash"),
-    ngx_string("time_iso8601"),
-    ngx_string("time_local"),
-    ngx_null_string
-};
 
 
 /* The proxy has merged before us: what is seen is final. */
@@ -117,7 +91,7 @@ ngx_http_tee_client_check(ngx_conf_t *cf,
     kv = *headers ? (*headers)->elts : NULL;
 
     for (i = 0; why == NULL && kv && i < (*headers)->nelts; i++) {
-        if (ngx_http_tee_client_tells(cf, &kv[i].value)) {
+        if (ngx_http_tee_tells(cf, &kv[i].value)) {
             why = "\"proxy_set_header\" would tell the relay what the "
                   "application has sent";
         }
@@ -289,171 +263,7 @@ ngx_http_tee_client_unsafe(ngx_http_tee_client_loc_conf_t *conf,
                "\"proxy_store\"";
     }
 
-    return ngx_http_tee_client_unsafe_name(ucf);
-}
-
-
-/* What a connection shows: a name, a certificate, an address. */
-
-static const char *
-ngx_http_tee_client_unsafe_name(ngx_http_upstream_conf_t *ucf)
-{
-    ngx_uint_t                 i;
-    ngx_http_complex_value_t  *value[3];
-
-    value[0] = ucf->ssl_name;
-    value[1] = ucf->ssl_certificate;
-    value[2] = ucf->ssl_certificate_key;
-
-    for (i = 0; i < 3; i++) {
-        if (value[i] && value[i]->lengths) {
-            return "\"proxy_ssl_name\" and \"proxy_ssl_certificate\" must "
-                   "not have variables";
-        }
-    }
-
-    if (ucf->local && ucf->local->value) {
-        return "\"proxy_bind\" must not have variables";
-    }
-
-    return NULL;
-}
-
-
-/* A variable in a value may be about the application. */
-
-static ngx_uint_t
-ngx_http_tee_client_tells(ngx_conf_t *cf, ngx_str_t *value)
-{
-    u_char     *p, *last;
-    ngx_str_t   name;
-
-    last = value->data + value->len;
-
-    for (p = value->data; p < last; p++) {
-
-        if (*p != '$') {
-            continue;
-        }
-
-        p++;
-
-        if (p < last && *p == '{') {
-            p++;
-        }
-
-        name.data = p;
-
-        while (p < last
-               && (*p == '_' || (*p >= '0' && *p <= '9')
-                   || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')))
-        {
-            p++;
-        }
-
-        name.len = p - name.data;
-        p--;
-
-        if (!ngx_http_tee_client_may_tell(cf, &name)) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-/* Those that the configuration makes are not looked into. */
-
-static ngx_uint_t
-ngx_http_tee_client_may_tell(ngx_conf_t *cf, ngx_str_t *name)
-{
-    ngx_uint_t                        i;
-    ngx_str_t                        *harmless;
-    ngx_hash_key_t                   *key;
-    ngx_http_variable_t              *prefix;
-    ngx_http_core_main_conf_t        *cmcf;
-    ngx_http_tee_client_main_conf_t  *tcmcf;
-
-    for (harmless = ngx_http_tee_client_harmless; harmless->len; harmless++) {
-        if (name->len == harmless->len
-            && ngx_strncasecmp(name->data, harmless->data, name->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    /* a part of the URI */
-
-    if (name->len == 0 || (name->data[0] >= '0' && name->data[0] <= '9')) {
-        return 0;
-    }
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-    tcmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tee_client_module);
-
-    prefix = cmcf->prefix_variables.elts;
-
-    for (i = 0; i < cmcf->prefix_variables.nelts; i++) {
-        if (name->len >= prefix[i].name.len
-            && ngx_strncasecmp(name->data, prefix[i].name.data,
-                               prefix[i].name.len)
-               == 0)
-        {
-            return 0;
-        }
-    }
-
-    key = cmcf->variables_keys->keys.elts;
-
-    for (i = 0; i < cmcf->variables_keys->keys.nelts; i++) {
-
-        if (name->len == key[i].key.len
-            && ngx_strncasecmp(name->data, key[i].key.data, name->len) == 0)
-        {
-            break;
-        }
-    }
-
-    if (i == cmcf->variables_keys->keys.nelts) {
-        return 1;
-    }
-
-    return i >= tcmcf->own_variables
-           && !ngx_http_tee_client_captured(cf, key[i].value);
-}
-
-
-/* A part of the URI, or of what "map" and "if" have looked at, that a regular
- * expression has given a name: they share a handler, which has none. */
-
-static ngx_uint_t
-ngx_http_tee_client_captured(ngx_conf_t *cf, ngx_http_variable_t *v)
-{
-#if (NGX_PCRE)
-    ngx_str_t             name;
-    ngx_regex_compile_t   rc;
-    ngx_http_variable_t  *captured;
-    u_char                errstr[NGX_MAX_CONF_ERRSTR];
-
-    ngx_memzero(&rc, sizeof(ngx_regex_compile_t));
-
-    ngx_str_set(&rc.pattern, "(?<tee_client_captured>)");
-    rc.err.len = NGX_MAX_CONF_ERRSTR;
-    rc.err.data = errstr;
-
-    ngx_str_set(&name, "tee_client_captured");
-
-    if (ngx_http_regex_compile(cf, &rc) == NULL) {
-        return 1;
-    }
-
-    captured = ngx_http_add_variable(cf, &name, NGX_HTTP_VAR_CHANGEABLE);
-
-    return captured == NULL || v->get_handler == captured->get_handler;
-#else
-    return 0;
-#endif
+    return ngx_http_tee_shows(ucf);
 }
 
 

@@ -15,12 +15,6 @@
  */
 
 
-typedef struct {
-    const char    *word;
-    const char    *why;
-} ngx_http_tee_relay_ban_t;
-
-
 static ngx_int_t ngx_http_tee_relay_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_relay_not_allowed(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tee_relay_strip(ngx_http_request_t *r,
@@ -36,7 +30,6 @@ static char *ngx_http_tee_relay_check(ngx_conf_t *cf,
     ngx_http_tee_relay_loc_conf_t *conf);
 static char *ngx_http_tee_relay_check_headers(ngx_conf_t *cf,
     ngx_http_tee_relay_loc_conf_t *conf, ngx_array_t *headers);
-static const char *ngx_http_tee_relay_check_value(ngx_str_t *value);
 static char *ngx_http_tee_relay(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_tee_relay_pass_header(ngx_conf_t *cf,
@@ -134,41 +127,6 @@ static ngx_str_t  ngx_http_tee_relay_settable[] = {
     ngx_string("x-settlement-type"),
     ngx_string("incremental"),
     ngx_null_string
-};
-
-
-static ngx_http_tee_relay_ban_t  ngx_http_tee_relay_bans[] = {
-    { "remote_", "the client's address or user" },
-    { "binary_remote_addr", "the client's address" },
-    { "realip_remote_", "the client's address" },
-    { "proxy_protocol_", "the client's address" },
-    { "proxy_add_x_forwarded_for", "the client's address" },
-    { "http_", "a field of the client's request" },
-    { "sent_http_", "a field of the client's exchange" },
-    { "cookie_", "the client's cookies" },
-    { "arg_", "the client's query" },
-    { "args", "the client's query" },
-    { "query_string", "the client's query" },
-    { "is_args", "the client's query" },
-    { "request", "the client's request" },
-    { "uri", "the client's request" },
-    { "document_uri", "the client's request" },
-    { "host", "the name the client has used" },
-    { "ssl_", "the client's TLS connection" },
-    { "connection", "the client's connection" },
-    { "geoip", "the client's place" },
-    { "tcpinfo_", "the client's connection" },
-    { "http2", "the client's connection" },
-    { "http3", "the client's connection" },
-    { "quic", "the client's connection" },
-    { "server_protocol", "the client's connection" },
-    { "uid_", "the client's identity" },
-    { "jwt_", "the client's identity" },
-    { "otel_", "a trace of the request" },
-    { "opentracing_", "a trace of the request" },
-    { "msec", "the time of the request" },
-    { "time_", "the time of the request" },
-    { NULL, NULL }
 };
 
 
@@ -490,12 +448,6 @@ ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
         why = "\"proxy_set_body\" and \"proxy_method\" would change what is "
               "sealed and sent";
 
-    } else if (ucf->local && ucf->local != NGX_CONF_UNSET_PTR
-               && ucf->local->value)
-    {
-        why = "\"proxy_bind\" with a variable could tell the gateway the "
-              "client's address";
-
     } else if (gzip && *gzip) {
         why = "\"gzip\" must be off: sealed content does not shrink, and its "
               "length says more";
@@ -516,6 +468,10 @@ ngx_http_tee_relay_check(ngx_conf_t *cf, ngx_http_tee_relay_loc_conf_t *conf)
     {
         why = "sealed responses must not be stored: no \"proxy_cache\" or "
               "\"proxy_store\"";
+    }
+
+    if (why == NULL) {
+        why = ngx_http_tee_shows(ucf);
     }
 
     if (why) {
@@ -572,8 +528,10 @@ ngx_http_tee_relay_check_headers(ngx_conf_t *cf,
         {
             why = "a field that is not on the allow-list";
 
-        } else if (!ngx_http_tee_relay_passes(conf, &kv[i].key)) {
-            why = ngx_http_tee_relay_check_value(&kv[i].value);
+        } else if (!ngx_http_tee_relay_passes(conf, &kv[i].key)
+                   && ngx_http_tee_tells(cf, &kv[i].value))
+        {
+            why = "what the client has sent, or who it is";
         }
 
         if (why) {
@@ -586,44 +544,6 @@ ngx_http_tee_relay_check_headers(ngx_conf_t *cf,
     }
 
     return NGX_CONF_OK;
-}
-
-
-/* Which variable of a value is about the client. */
-
-static const char *
-ngx_http_tee_relay_check_value(ngx_str_t *value)
-{
-    size_t                     len;
-    u_char                    *p, *last;
-    ngx_http_tee_relay_ban_t  *ban;
-
-    last = value->data + value->len;
-
-    for (p = value->data; p < last; p++) {
-
-        if (*p != '$') {
-            continue;
-        }
-
-        p++;
-
-        if (p < last && *p == '{') {
-            p++;
-        }
-
-        for (ban = ngx_http_tee_relay_bans; ban->word; ban++) {
-            len = ngx_strlen(ban->word);
-
-            if ((size_t) (last - p) >= len
-                && ngx_strncasecmp(p, (u_char *) ban->word, len) == 0)
-            {
-                return ban->why;
-            }
-        }
-    }
-
-    return NULL;
 }
 
 
