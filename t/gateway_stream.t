@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/lib";
 use Tee::Test;
 
 use IO::Select;
-use Socket qw(SOL_SOCKET SO_RCVBUF SO_SNDBUF);
+use Socket qw(MSG_DONTWAIT MSG_PEEK SOL_SOCKET SO_RCVBUF SO_SNDBUF);
 use Time::HiRes qw(sleep time);
 
 my $begin = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -51,7 +51,7 @@ my %answer = (
         $conn->send($begin);
 
         for my $n (1 .. 20) {
-            sleep 0.1;
+            sleep 0.1;      # how fast it speaks, not what is waited for
             $conn->send_chunk(sprintf "data: %.6f\n\n", time);
         }
 
@@ -255,6 +255,17 @@ for my $way (sort keys %ways) {
 
 # and what he has read at last leaves the connection as it was
 
+# what waits to be read has been the same for a while
+
+sub full {
+    my ($c) = @_;
+    my $bytes = '';
+    $c->{socket}->recv($bytes, 1 << 25, MSG_PEEK | MSG_DONTWAIT);
+    my $same = length $bytes && length $bytes == ($c->{waits} // 0);
+    $c->{waits} = length $bytes;
+    return ($c->{looks} = $same ? ($c->{looks} // 0) + 1 : 0) >= 10;
+}
+
 $gateway->write('html/large', 'x' x (16 << 20));
 
 for my $path ('/large?mib=16', '/file/large') {
@@ -263,7 +274,7 @@ for my $path ('/large?mib=16', '/file/large') {
         my ($bytes, $ctx) = $direct->seal(Tee::Bhttp::request(GET => $path), chunked => $chunked);
         my $c = $gateway->client;
         $c->send_request(POST => '/ohttp', [ 'Content-Type' => 'message/ohttp-' . ($chunked ? 'chunked-req' : 'req') ], $bytes);
-        sleep 0.5;
+        ok wait_until { full($c) }, "$form: nobody reads it, and nothing more comes";
         is length $direct->open($ctx, $c->response, $chunked)->{body}, 16 << 20, "$form: all of it, late";
         is $direct->request(GET => '/cut-head', client => $c, timeout => 5)->{status}, 502, "$form: another request over this connection";
     }
